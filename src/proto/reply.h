@@ -14,7 +14,7 @@ enum {
 struct reply {
 	uint16_t code;               /* 200..599 */
 	uint16_t class, subject, detail; /* enhanced status code; class 0: none; the others 0..999 */
-	char text[REPLY_TEXT_MAX + 1]; /* without codes; lines joined by "\n"; terminated; control bytes are '?' */
+	char text[REPLY_TEXT_MAX + 1]; /* without codes; lines joined by "\n"; terminated; well-formed UTF-8; control bytes are '?' */
 };
 
 /* Builds one of ours. status is "2.1.5" or NULL for none; the text is cut at REPLY_TEXT_MAX. */
@@ -22,7 +22,8 @@ void reply_set(struct reply *reply, uint16_t code, const char *status, const cha
 	__attribute__((format(printf, 4, 5)));
 
 /* Appends the wire form, "250-2.1.5 a\r\n250 2.1.5 b\r\n" for text "a\nb"; the enhanced code is left out when
- * with_status is false. ERR_MEMORY, ERR_LIMIT. */
+ * with_status is false. A line that would be longer than RFC 5321 §4.5.3.1.5 allows is continued on the next.
+ * ERR_MEMORY, ERR_LIMIT: nothing was appended. */
 nodiscard int reply_write(const struct reply *reply, bool with_status, struct buffer *to);
 
 /* "550 5.1.1 text" on one line (newlines become "; "), cut at size - 1, terminated. Returns the length. */
@@ -55,6 +56,7 @@ struct reply_parser {
 	uint32_t line_count;
 	char head[16];       /* the first bytes of the line, until code and enhanced code are known */
 	uint8_t stage;
+	bool last;           /* the line ends the reply */
 };
 
 void reply_parser_init(struct reply_parser *parser);

@@ -1,6 +1,6 @@
 /* Time, as the core sees it.
  *
- * Two readings are taken once per turn of the loop and passed down:
+ * Two readings are taken together at the entry of every event and passed down:
  *   now_us   monotonic microseconds from an arbitrary start: every deadline, latency and interval
  *   wall_ms  milliseconds since 1970 UTC: dates that people and records see, and hold time
  * The wall clock may jump (an administrator, a virtual machine). Nothing is timed with it; hold time is guarded against
@@ -14,6 +14,11 @@
 struct clock_reading {
 	int64_t now_us;
 	int64_t wall_ms;
+};
+
+/* Where the core reads both. Cheap: it is asked at the entry of every event. */
+struct clock {
+	struct clock_reading (*read)(struct clock *clock);
 };
 
 /* A deadline that never comes. */

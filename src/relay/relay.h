@@ -1,10 +1,10 @@
 /* The relay: inbound sessions -> store -> 250; lanes -> outbound sessions -> results; recovery at start; administration.
  *
- * The core joins proto and lane through the ports. It makes no system call and reads no clock: everything it needs from
- * the world comes in struct relay_ports, and the owner's loop drives it:
+ * The core joins proto and lane through the ports. It makes no system call: everything it needs from the world, time
+ * included, comes in struct relay_ports, and the owner's loop drives it:
  *
  *	events of the ports (connections, completions, answers) arrive through the functions registered with them;
- *	after each turn of the loop the owner calls relay_run(now), and again at relay_deadline.
+ *	after each turn of the loop the owner calls relay_run, and again at relay_deadline.
  *
  * Handlers of events only note and answer; the work that follows (dispatch, timers) happens in relay_run.
  */
@@ -48,6 +48,7 @@ struct relay_config {
 void relay_config_defaults(struct relay_config *config, const char *hostname);
 
 struct relay_ports {
+	struct clock *clock; /* read at the entry of every event; relay_run and relay_new use it too */
 	struct net *net;
 	struct store *store;
 	struct resolver *resolver;
@@ -59,8 +60,7 @@ struct relay;
 
 /* Starts to read its state (domains, lanes) from the store. NULL: no memory. The ports outlive the relay; config is
  * copied but for what it points to. */
-nodiscard struct relay *relay_new(const struct relay_config *config, const struct relay_ports *ports,
-				  struct clock_reading now);
+nodiscard struct relay *relay_new(const struct relay_config *config, const struct relay_ports *ports);
 /* Gives everything back at once. Inbound transactions without a 250 are forgotten, which is within the promise; what was
  * committed is in the store. The store must be polled until its operations have completed, or closed, after this. */
 void relay_free(struct relay *relay);
@@ -71,7 +71,7 @@ bool relay_ready(const struct relay *relay);
 void relay_accept(struct relay *relay, struct net_conn *conn);
 
 /* Does everything that is due: deadlines, probes, dispatch. */
-void relay_run(struct relay *relay, struct clock_reading now);
+void relay_run(struct relay *relay);
 /* When relay_run must be called again without any event. */
 int64_t relay_deadline(const struct relay *relay);
 

@@ -42,7 +42,7 @@ static bool enter(struct domain_flow *flow, enum domain_state state, struct slic
 	flow->state = state;
 	flow->since_wall_ms = wall_ms;
 	flow->canary_out = false;
-	flow->canaries = 0;
+	flow->canary_count = 0;
 	forget_refusals(flow);
 	if (state == DOMAIN_OPEN)
 		flow->epoch++;
@@ -105,8 +105,8 @@ void domain_canary_out(struct domain_flow *flow, int64_t now_us)
 
 	flow->canary_out = true;
 	flow->canary_us = now_us;
-	flow->next_canary_us = now_us + intervals_us[flow->canaries < last ? flow->canaries : last];
-	flow->canaries++;
+	flow->next_canary_us = now_us + intervals_us[flow->canary_count < last ? flow->canary_count : last];
+	flow->canary_count++;
 }
 
 void domain_canary_abandoned(struct domain_flow *flow)

@@ -39,10 +39,10 @@ struct domain_flow {
 	uint64_t recent_sender[DOMAIN_REFUSING_AFTER];
 	int64_t next_canary_us; /* REFUSING */
 	bool canary_out;
-	uint32_t canaries; /* since it refuses */
-	int64_t canary_us; /* when the present one went out */
-	char reason[160];  /* the server's words, or ours */
-	uint32_t epoch;	   /* grows each time it opens: parked recipients are due at once again */
+	uint32_t canary_count; /* since it refuses */
+	int64_t canary_us;     /* when the present one went out */
+	char reason[160];      /* the server's words, or ours */
+	uint32_t epoch;	       /* grows each time it opens: parked recipients are due at once again */
 };
 
 void domain_flow_init(struct domain_flow *flow, int64_t wall_ms);

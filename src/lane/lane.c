@@ -31,32 +31,31 @@ void lane_init(struct lane *lane, const struct lane_config *config, uint64_t see
 	window_init(&lane->window, now_us);
 }
 
-/* Transactions that fill the window: those under way, and one for each opening connection that has none yet.
- */
-static uint32_t load(const struct lane *lane)
+/* A transaction may be started before its connection is ready; the other opening connections wait for one. */
+static uint32_t connecting_without_transaction(const struct lane *lane)
 {
 	uint32_t without_connection = lane->in_flight > lane->open ? lane->in_flight - lane->open : 0;
-	uint32_t waiting = lane->connecting > without_connection ? lane->connecting - without_connection : 0;
 
-	return lane->in_flight - lane->hung + waiting;
+	return lane->connecting > without_connection ? lane->connecting - without_connection : 0;
 }
 
 static uint32_t sends(const struct lane *lane, int64_t now_us)
 {
-	uint32_t size = (uint32_t)floor(lane->window.size), used = load(lane);
+	uint32_t size = (uint32_t)floor(lane->window.size), used = lane->in_flight - lane->hung;
 
 	return size > used ? size - used : 0;
 }
 
-/* A server that just came back is not greeted by all of its connections at once. */
+/* A server that just came back is not greeted by all of our connections at once. */
 static uint32_t connects(const struct lane *lane, uint32_t sends, int64_t now_us)
 {
 	uint32_t most = lane->open / 2 > 2 ? lane->open / 2 : 2;
 	uint32_t room = most > lane->connecting ? most - lane->connecting : 0;
+	uint32_t waiting = connecting_without_transaction(lane);
 
-	if (now_us < lane->pause_until_us)
+	if (now_us < lane->pause_until_us || sends <= waiting)
 		return 0;
-	return room < sends ? room : sends;
+	return room < sends - waiting ? room : sends - waiting;
 }
 
 static bool probe_under_way(const struct lane *lane)
@@ -83,12 +82,22 @@ static int64_t later(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+/* A probe that is due but not taken (nothing to send yet) is offered again, without spinning. */
+static int64_t probe_deadline(const struct lane *lane, int64_t now_us)
+{
+	int64_t due_us = later(lane->probe.next_us, lane->pause_until_us);
+
+	if (probe_under_way(lane))
+		return INT64_MAX;
+	return due_us > now_us ? due_us : now_us + PROBE_ABANDONED_US;
+}
+
 int64_t lane_deadline(const struct lane *lane, int64_t now_us)
 {
 	int64_t deadline_us = INT64_MAX;
 
 	if (lane->state == LANE_DOWN)
-		return probe_under_way(lane) ? INT64_MAX : later(lane->probe.next_us, lane->pause_until_us);
+		return probe_deadline(lane, now_us);
 	if (lane->in_flight > lane->hung)
 		deadline_us = lane->heard_us + lane_stall_limit_us(lane);
 	if (now_us < lane->pause_until_us && lane->pause_until_us < deadline_us)

@@ -72,8 +72,9 @@
 /* --- lane (RECOVERY §1.1, §1.4)
  * ------------------------------------------------------------------------------------- */
 
-#define LANE_WARM_TIMEOUT_US 300000000LL /* a path that was away for less: the server behind it stayed warm \
-					  */
+#define LANE_WARM_TIMEOUT_US                                                           \
+	300000000LL /* a path that was away for less: the server behind it stayed warm \
+		     */
 #define LANE_WARM_SOFT_US \
 	180000000LL /* a limit or lack of space met less long ago: the server is as it was */
 #define LANE_WARM_FACTOR   0.7

@@ -13,7 +13,7 @@
  *
  * An operation that cannot even be queued for want of memory completes with STORE_FAILED.
  *
- * One contract test (test/unit/store_contract.c) holds for every implementation.
+ * One contract test (test/unit/store/store_contract.c) holds for every implementation.
  */
 #ifndef PORT_STORE_H
 #define PORT_STORE_H
@@ -178,11 +178,15 @@ struct store_ops {
 	size_t (*credit)(struct store_message *message, void (*room)(void *owner), void *owner);
 	/* Makes it durable: envelope, prefix (put before the body: the Received line) and body at once, under the given
 	 * id, which must be larger than every id committed before (store_next_id). The envelope is copied. On UNKNOWN
-	 * the message remains: call commit again with the same arguments, or abort. On OK and FAILED it is freed. */
+	 * the message remains: call commit again with the same arguments, or abort. On OK and FAILED it is freed. Until
+	 * it was answered OK (or the store was opened again) the message is not seen by walk, find and count. FAILED
+	 * with STORE_REASON_NONE: the envelope is beyond the limits above. A recipient that is not queued (a filter's
+	 * discard) is accepted and ended at once. */
 	void (*commit)(struct store_message *message, uint64_t id, const struct store_envelope *envelope,
 		       struct slice prefix, store_done *done, void *owner);
 	/* Gives a message up. Before commit: frees it at once, done is called all the same (may be NULL). After an
-	 * UNKNOWN commit: makes sure that it will never appear (durable abort record); UNKNOWN: ask again. */
+	 * UNKNOWN commit: makes sure that it will never appear (durable abort record); UNKNOWN: ask again. Not while a
+	 * commit is in flight. */
 	void (*abort)(struct store_message *message, store_done *done, void *owner);
 	/* The next id: larger than all before, from wall_ms (the clock may jump back; ids do not). */
 	uint64_t (*next_id)(struct store *store, int64_t wall_ms);
@@ -198,7 +202,8 @@ struct store_ops {
 	 * the last recipient's end is committed. */
 	void (*read)(struct store *store, uint64_t id, uint64_t offset, size_t max, store_read_done *done, void *owner);
 	/* Changes recipients atomically. version: of the entry, or 0 for any. When no recipient is queued any more the
-	 * message is over, its end records are written and its body is freed. fence: token of the lease, or 0. */
+	 * message is over and its body is freed. Each recipient's end record is written with the amend that ends it; what
+	 * has ended stays as it ended: later changes to it are ignored. fence: token of the lease, or 0. */
 	void (*amend)(struct store *store, uint64_t id, uint64_t version, uint64_t fence,
 		      const struct store_change *changes, size_t count, int64_t wall_ms, store_done *done, void *owner);
 	/* Kept up to date in memory. domain 0: of all domains. */

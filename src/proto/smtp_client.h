@@ -11,6 +11,12 @@
  * server without 8BITMIME (converting would break DKIM); a message with SMTPUTF8 to a server without it is not sent (outcome
  * CLIENT_STAGE_FEATURE). BINARYMIME is never used.
  *
+ * The owner's loop: smtp_client_step(c, &input, now) again and again until it returns WAIT, doing what each action asks for;
+ * then write smtp_client_output and call smtp_client_sent at once for what the transport took (a reply to bytes that were not
+ * taken is no reply), and step again after that, since room in the output may let more of the body be asked for; then wait
+ * for bytes, for the body, or for smtp_client_deadline (then step with no input). All bytes that came before the end of a
+ * connection go to step before smtp_client_connection_lost: the 250 may be among them.
+ *
  * Timeouts: RFC 5321 §4.5.3.2 by default.
  */
 #ifndef PROTO_SMTP_CLIENT_H
@@ -39,11 +45,11 @@ const char *client_stage_name(enum client_stage stage); /* "connect", "banner", 
 enum client_end {
 	CLIENT_PENDING = 0,   /* nothing is known yet */
 	CLIENT_ACCEPTED = 1,  /* 2yz to the dot: the server has taken the responsibility */
-	CLIENT_REPLIED = 2,   /* a 4yz or 5yz reply at `stage` */
+	CLIENT_REPLIED = 2,   /* a 4yz or 5yz reply at `stage`: at MAIL it is said to all recipients; 421 ends the session too */
 	CLIENT_TIMEOUT = 3,   /* no reply within the time */
 	CLIENT_LOST = 4,      /* the connection ended: closed, reset */
 	CLIENT_GARBAGE = 5,   /* the server said something that is not SMTP, or a reply that cannot be (3yz to RCPT) */
-	CLIENT_NOT_TRIED = 6, /* the transaction did not come to it (MAIL refused, all others refused, feature missing) */
+	CLIENT_NOT_TRIED = 6, /* the transaction did not come to it (feature missing, size too large) */
 };
 
 struct client_outcome {
@@ -93,7 +99,8 @@ enum smtp_client_action {
 	/* Greeted: a transaction may be begun, or smtp_client_quit. Said once after the greeting and after each DONE with a
 	 * reusable connection. */
 	SMTP_CLIENT_READY = 2,
-	/* Give more of the body with smtp_client_body (any size; the machine asks again while it wants more). */
+	/* Give more of the body with smtp_client_body (any size; the machine asks again while it wants more). Said once for
+	 * each piece: until the answer, step returns WAIT. DONE withdraws the question (the server refused meanwhile). */
 	SMTP_CLIENT_WANT_BODY = 3,
 	/* The transaction is over, every recipient has an outcome other than PENDING. READY follows if the connection can be
 	 * used again, FAILED or CLOSE if not. */
@@ -112,24 +119,29 @@ nodiscard struct smtp_client *smtp_client_new(const struct smtp_client_config *c
 void smtp_client_free(struct smtp_client *c);
 
 enum smtp_client_action smtp_client_step(struct smtp_client *c, struct slice *input, int64_t now_us);
-/* READY only. t is the owner's and is kept until DONE. */
+/* READY only. t is the owner's and is kept until DONE. Step afterwards. In a session that has just ended, every outcome is
+ * LOST at CLIENT_STAGE_MAIL. */
 void smtp_client_begin(struct smtp_client *c, struct smtp_client_transaction *t, int64_t now_us);
 /* WANT_BODY only; bytes are encoded into the output. last: nothing follows. ERR_MEMORY: the session fails.
+ * ERR_STATE: it was not asked for, or the question was withdrawn; nothing happened.
  * The total must be exactly size_bytes: anything else ends the connection before the dot (the stored bytes are damaged:
  * a cut message must never be completed). */
 nodiscard int smtp_client_body(struct smtp_client *c, struct slice bytes, bool last, int64_t now_us);
 /* The body cannot be had (read error): the connection is dropped before the end of the message. */
 void smtp_client_body_failed(struct smtp_client *c, int64_t now_us);
 void smtp_client_tls_done(struct smtp_client *c, int64_t now_us);
-void smtp_client_quit(struct smtp_client *c, int64_t now_us);  /* READY, or before it: ends politely */
+/* Ends politely: at once when READY, before that at the next reply, in a transaction after DONE. CLOSE follows, within
+ * quit_timeout_ms when no transaction is under way. */
+void smtp_client_quit(struct smtp_client *c, int64_t now_us);
 /* The connection ended; the text says how, in our words ("reset by peer"). Then step until CLOSE. */
 void smtp_client_connection_lost(struct smtp_client *c, const char *how, int64_t now_us);
 
+/* Of FAILED. Between transactions the stage is CLIENT_STAGE_MAIL (a server may end an idle session: 421 or LOST). */
 const struct client_outcome *smtp_client_failure(const struct smtp_client *c);
 struct slice smtp_client_banner(const struct smtp_client *c);   /* text of the 220 */
 bool smtp_client_greeted(const struct smtp_client *c);          /* READY was reached once */
 uint64_t smtp_client_size_limit(const struct smtp_client *c);   /* SIZE of EHLO; 0: none given */
-bool smtp_client_offers_starttls(const struct smtp_client *c);
+bool smtp_client_offers_starttls(const struct smtp_client *c);  /* in any EHLO of this session */
 
 struct slice smtp_client_output(const struct smtp_client *c);
 void smtp_client_sent(struct smtp_client *c, size_t size, int64_t now_us);

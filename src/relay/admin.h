@@ -1,8 +1,8 @@
 /* Administration: what the API and the command line ask of the relay.
  *
- * Questions that can be answered from memory are answered at once; the others complete later through a function, never from
- * inside the call, exactly once (also when the relay is freed: with ERR_STATE). Views and slices are lent for the call.
- * Every refusal carries a message that says what was wrong and what to do.
+ * Questions that can be answered from memory are answered at once; the others complete later through a
+ * function, never from inside the call, exactly once (also when the relay is freed: with ERR_STATE). Views
+ * and slices are lent for the call. Every refusal carries a message that says what was wrong and what to do.
  */
 #ifndef RELAY_ADMIN_H
 #define RELAY_ADMIN_H
@@ -13,41 +13,42 @@
 enum { ADMIN_MESSAGE_MAX = 1024 };
 
 struct admin_result {
-	int error;                       /* 0, or ERR_SYNTAX (bad name), ERR_MISSING, ERR_EXISTS, ERR_STATE, ERR_IO ... */
+	int error; /* 0, or ERR_SYNTAX (bad name), ERR_MISSING, ERR_EXISTS, ERR_STATE, ERR_IO ... */
 	char message[ADMIN_MESSAGE_MAX]; /* for people, also on success: what was done, what to do next */
 };
 typedef void admin_done(void *owner, const struct admin_result *result);
 
-/* --- status ------------------------------------------------------------------------------------------------------- */
+/* --- status
+ * ------------------------------------------------------------------------------------------------------- */
 
 struct admin_domain_view {
 	const char *name;
 	enum domain_state state;
-	int64_t since_ms;              /* wall clock */
-	const char *reason;            /* the server's words or ours; "" */
+	int64_t since_ms;   /* wall clock */
+	const char *reason; /* the server's words or ours; "" */
 	struct store_counts held;
-	const char *lane;              /* name of its lane, or "" while waiting */
-	const char *destination;       /* "mx" or "host[:port], host..." as configured */
-	const char *hosts;             /* what it comes to now: "mail.example.com:25, ..." */
+	const char *lane;	 /* name of its lane, or "" while waiting */
+	const char *destination; /* "mx" or "host[:port], host..." as configured */
+	const char *hosts;	 /* what it comes to now: "mail.example.com:25, ..." */
 	int64_t hold_ms;
-	int64_t resume_ms;             /* wall clock, of a timed pause; 0 */
+	int64_t resume_ms; /* wall clock, of a timed pause; 0 */
 	int64_t added_ms;
 };
 
 struct admin_lane_view {
 	const char *name;
-	const char *state;             /* "up", "down", "idle": idle is up with nothing held and nothing in flight */
-	const char *phase;             /* "ramp", "steady", or NULL */
-	const char *kind;              /* as in DESIGN's JSON, or NULL */
-	int64_t since_ms;              /* wall clock */
-	struct store_counts held;      /* of its domains */
+	const char *state; /* "up", "down", "idle": idle is up with nothing held and nothing in flight */
+	const char *phase; /* "ramp", "steady", or NULL */
+	const char *kind;  /* as in DESIGN's JSON, or NULL */
+	int64_t since_ms;  /* wall clock */
+	struct store_counts held; /* of its domains */
 	double window, rate_per_s;
 	uint32_t in_flight;
-	double next_probe_s, eta_s;    /* < 0: none */
+	double next_probe_s, eta_s; /* < 0: none */
 	const char *last_reply;
 	uint64_t delivered_total, deferred_total;
-	uint32_t connection_limit;     /* learnt; 0: none */
-	double rate_limit_per_s;       /* learnt; 0: none */
+	uint32_t connection_limit; /* learnt; 0: none */
+	double rate_limit_per_s;   /* learnt; 0: none */
 };
 
 struct admin_node_view {
@@ -55,69 +56,83 @@ struct admin_node_view {
 	struct store_counts held;
 	struct store_totals totals;
 	uint32_t inbound_sessions, outbound_sessions;
-	uint64_t accepted_messages, refused_recipients, delivered_recipients, deferred_recipients; /* since start */
-	uint64_t duplicates_possible;  /* transactions whose reply to the dot was lost, since start */
+	uint64_t accepted_messages, refused_recipients, delivered_recipients,
+	    deferred_recipients;      /* since start */
+	uint64_t duplicates_possible; /* transactions whose reply to the dot was lost, since start */
 	int64_t up_since_ms;
 };
 
 void admin_node(const struct relay *relay, struct admin_node_view *ret_view);
-/* Each lane in the order of names, its domains after it. name: a domain; empty for all. Domains that wait without a lane
- * come last, after a call of lane with name "". Either function may be NULL. False when name is not served. */
-bool admin_status(struct relay *relay, struct slice name, void (*lane)(void *owner, const struct admin_lane_view *view),
+/* Each lane in the order of names, its domains after it. name: a domain; empty for all. Domains that wait
+ * without a lane come last, after a call of lane with name "". Either function may be NULL. False when name
+ * is not served. */
+bool admin_status(struct relay *relay, struct slice name,
+		  void (*lane)(void *owner, const struct admin_lane_view *view),
 		  void (*domain)(void *owner, const struct admin_domain_view *view), void *owner);
 
-/* --- domains -------------------------------------------------------------------------------------------------------- */
+/* --- domains
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* destinations: "host", "host:port", "[v6]:port"; none: the domain's MX beyond us, found now or waited for. Completes when
- * durable; the message says where mail will go and which MX to set. ERR_EXISTS when it is served already. */
+/* destinations: "host", "host:port", "[v6]:port"; none: the domain's MX beyond us, found now or waited for.
+ * Completes when durable; the message says where mail will go and which MX to set. ERR_EXISTS when it is
+ * served already. */
 void admin_domain_add(struct relay *relay, struct slice name, const struct slice *destinations, size_t count,
 		      admin_done *done, void *owner);
 /* keys: to (hosts, comma-separated, or "mx"), hold (days, 1..60). */
-void admin_domain_set(struct relay *relay, struct slice name, struct slice key, struct slice value, admin_done *done,
-		      void *owner);
+void admin_domain_set(struct relay *relay, struct slice name, struct slice key, struct slice value,
+		      admin_done *done, void *owner);
 /* ERR_STATE while mail is held. */
 void admin_domain_remove(struct relay *relay, struct slice name, admin_done *done, void *owner);
 void admin_hold(struct relay *relay, struct slice name, int64_t until_ms, admin_done *done, void *owner);
 void admin_resume(struct relay *relay, struct slice name, admin_done *done, void *owner);
 void admin_probe(struct relay *relay, struct slice name, admin_done *done, void *owner);
 
-/* --- messages --------------------------------------------------------------------------------------------------------- */
+/* --- messages
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 struct admin_message_filter {
-	struct slice domain;           /* empty: all */
+	struct slice domain;		/* empty: all */
 	struct slice recipient, sender; /* whole address, any case; empty: all */
-	uint64_t after;                /* ids > after */
-	size_t limit;                  /* 1..10000 */
+	uint64_t after;			/* ids > after */
+	size_t limit;			/* 1..10000 */
 };
 
-/* One held message; the entry's recipients carry state, last_reply and not_before. reason and next_event are for people:
- * why it waits ("mail.example.com is down: connection refused"), and what comes next ("probe in 4 s"). */
+/* One held message; the entry's recipients carry state, last_reply and not_before. reason and next_event are
+ * for people: why it waits ("mail.example.com is down: connection refused"), and what comes next ("probe in 4
+ * s"). */
 struct admin_message_view {
 	const struct store_entry *entry;
 	struct {
 		char reason[256], next_event[128];
-	} *recipients; /* as many as the entry has */
+	} * recipients; /* as many as the entry has */
 };
 /* Calls message for each match, then done once. */
 void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
-		 void (*message)(void *owner, const struct admin_message_view *view), admin_done *done, void *owner);
+		 void (*message)(void *owner, const struct admin_message_view *view), admin_done *done,
+		 void *owner);
 
 struct admin_trace_filter {
 	struct slice recipient, sender, message_id; /* empty: any; message_id with or without <> */
-	int64_t since_ms;                           /* wall clock; 0: all that is kept */
+	int64_t since_ms;			    /* wall clock; 0: all that is kept */
 	size_t limit;
 };
-/* What was (ends, refusals at the door), newest first, then what is held. Calls end or message, then done once. */
+/* What was (ends, refusals at the door), newest first, then what is held. Calls end or message, then done
+ * once. */
 void admin_trace(struct relay *relay, const struct admin_trace_filter *filter,
 		 void (*end)(void *owner, const struct store_end *end),
-		 void (*message)(void *owner, const struct admin_message_view *view), admin_done *done, void *owner);
+		 void (*message)(void *owner, const struct admin_message_view *view), admin_done *done,
+		 void *owner);
 
 void admin_message_show(struct relay *relay, uint64_t id,
-			void (*message)(void *owner, const struct admin_message_view *view), admin_done *done, void *owner);
+			void (*message)(void *owner, const struct admin_message_view *view), admin_done *done,
+			void *owner);
 /* The stored bytes in order: piece for each part, then done once. piece returns false to stop. */
 void admin_message_cat(struct relay *relay, uint64_t id, bool (*piece)(void *owner, struct slice bytes),
 		       admin_done *done, void *owner);
-void admin_message_release(struct relay *relay, uint64_t id, admin_done *done, void *owner); /* try again at once */
-void admin_message_remove(struct relay *relay, uint64_t id, admin_done *done, void *owner);  /* end it, REMOVED */
+void admin_message_release(struct relay *relay, uint64_t id, admin_done *done,
+			   void *owner); /* try again at once */
+void admin_message_remove(struct relay *relay, uint64_t id, admin_done *done,
+			  void *owner); /* end it, REMOVED */
 
 #endif

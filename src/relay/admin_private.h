@@ -1,0 +1,47 @@
+/* What the files of administration share: requests that are answered later.
+ */
+#ifndef RELAY_ADMIN_PRIVATE_H
+#define RELAY_ADMIN_PRIVATE_H
+
+#include "relay/admin.h"
+#include "relay/domains.h"
+#include "relay/relay_private.h"
+
+struct request {
+	struct list in_relay;
+	struct relay *relay;
+	admin_done *done;
+	void *owner;
+	struct timer timer; /* to answer outside of the call */
+	struct admin_result result;
+	void (*release)(struct request *request); /* frees what holds the request; NULL: free() of it */
+};
+
+/* Begins a request. It is answered exactly once by request_finish. */
+void request_init(struct request *request, struct relay *relay, admin_done *done, void *owner);
+/* Tells the owner and frees the request. Not from inside the call that began it. */
+void request_finish(struct request *request, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same, from inside the call that began it: the owner is told in the next turn. */
+void request_finish_later(struct request *request, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A plain request without further state, that is answered in the next turn. */
+void request_answer(struct relay *relay, admin_done *done, void *owner, int error, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+/* The relay goes: everybody who waits is told so. */
+void admin_cancel_all(struct relay *relay);
+
+/* Why a recipient waits and what comes next, for people. */
+void admin_reason(const struct relay *relay, const struct store_entry *entry,
+		  const struct store_recipient *recipient, char *ret_text, size_t size);
+void admin_next_event(const struct relay *relay, const struct store_entry *entry,
+		      const struct store_recipient *recipient, char *ret_text, size_t size);
+/* Builds the view of one entry and gives it to message. ERR_MEMORY. */
+nodiscard int admin_show_entry(const struct relay *relay, const struct store_entry *entry,
+			       void (*message)(void *owner, const struct admin_message_view *view),
+			       void *owner);
+
+/* "3 d 04 h", "5 min", "12 s". */
+void admin_duration(int64_t ms, char ret_text[32]);
+
+#endif

@@ -1,0 +1,245 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "relay/admin_private.h"
+#include "relay/feed.h"
+
+static void add_counts(struct store_counts *sum, const struct store_counts *more)
+{
+	sum->messages += more->messages;
+	sum->bytes += more->bytes;
+	sum->recipients += more->recipients;
+	if (more->oldest_ms != 0 && (sum->oldest_ms == 0 || more->oldest_ms < sum->oldest_ms))
+		sum->oldest_ms = more->oldest_ms;
+}
+
+static void count(const struct relay *relay, uint32_t domain, struct store_counts *ret_counts)
+{
+	relay->ports.store->ops->count(relay->ports.store, domain, ret_counts);
+}
+
+static struct store_counts count_feed(const struct feed *feed)
+{
+	struct store_counts sum = {.messages = 0}, one;
+
+	list_each(node, &feed->domains)
+	{
+		count(feed->relay, container_of(node, struct domain, in_feed)->number, &one);
+		add_counts(&sum, &one);
+	}
+	return sum;
+}
+
+void admin_node(const struct relay *relay, struct admin_node_view *ret_view)
+{
+	*ret_view = (struct admin_node_view){
+	    .hostname = relay->config.hostname,
+	    .inbound_sessions = relay->inbound_count,
+	    .outbound_sessions = relay->outbound_count,
+	    .accepted_messages = relay->counters.accepted_messages,
+	    .refused_recipients = relay->counters.refused_recipients,
+	    .delivered_recipients = relay->counters.delivered_recipients,
+	    .deferred_recipients = relay->counters.deferred_recipients,
+	    .duplicates_possible = relay->counters.duplicates_possible,
+	    .up_since_ms = relay->started_ms,
+	};
+	count(relay, 0, &ret_view->held);
+	relay->ports.store->ops->totals(relay->ports.store, &ret_view->totals);
+}
+
+static double seconds_until(int64_t at_us, int64_t now_us)
+{
+	if (at_us == INT64_MAX)
+		return -1;
+	return at_us > now_us ? (double)(at_us - now_us) / 1e6 : 0;
+}
+
+static void show_lane(const struct feed *feed, void (*lane)(void *owner, const struct admin_lane_view *view),
+		      void *owner)
+{
+	struct lane_view v;
+	int64_t now_us = feed->relay->now.now_us;
+
+	lane_view(&feed->lane, now_us, &v);
+	struct admin_lane_view view = {
+	    .name = feed->name,
+	    .state = v.state == LANE_DOWN ? "down" : "up",
+	    .kind = v.state == LANE_DOWN ? lane_kind_name(v.kind) : NULL,
+	    .since_ms = v.since_wall_ms,
+	    .held = count_feed(feed),
+	    .window = v.window,
+	    .rate_per_s = v.rate_per_s,
+	    .in_flight = v.in_flight,
+	    .next_probe_s = v.state == LANE_DOWN ? seconds_until(v.next_probe_us, now_us) : -1,
+	    .eta_s = -1,
+	    .last_reply = v.last_reply,
+	    .delivered_total = v.delivered_total,
+	    .deferred_total = v.deferred_total,
+	    .connection_limit = v.connection_limit,
+	    .rate_limit_per_s = v.rate_limit_per_s,
+	};
+	bool idle = v.state == LANE_UP && view.held.messages == 0 && v.in_flight == 0;
+	if (idle)
+		view.state = "idle";
+	else if (v.state == LANE_UP)
+		view.phase = v.phase == LANE_RAMP ? "ramp" : "steady";
+	if (v.state == LANE_UP && v.rate_per_s > 0 && view.held.messages > 0)
+		view.eta_s = (double)view.held.messages / v.rate_per_s;
+	lane(owner, &view);
+}
+
+static void show_domain(const struct domain *domain,
+			void (*show)(void *owner, const struct admin_domain_view *view), void *owner)
+{
+	char hosts[FEED_NAME_MAX];
+
+	destination_format(&domain->destination, hosts, sizeof(hosts));
+	struct admin_domain_view view = {
+	    .name = domain->name,
+	    .state = domain->flow.state,
+	    .since_ms = domain->flow.since_wall_ms,
+	    .reason = domain->flow.reason,
+	    .lane = domain->feed != NULL ? domain->feed->name : "",
+	    .destination = domain->by_mx ? "mx" : hosts,
+	    .hosts = hosts,
+	    .hold_ms = domain->hold_ms,
+	    .resume_ms = domain->flow.resume_wall_ms,
+	    .added_ms = domain->added_ms,
+	};
+	count(domain->relay, domain->number, &view.held);
+	show(owner, &view);
+}
+
+static void show_waiting_lane(const struct relay *relay,
+			      void (*lane)(void *owner, const struct admin_lane_view *view), void *owner)
+{
+	struct admin_lane_view view = {.name = "",
+				       .state = "down",
+				       .kind = "dns",
+				       .next_probe_s = -1,
+				       .eta_s = -1,
+				       .last_reply = "no server is known yet"};
+
+	list_each(node, &relay->domains_by_name)
+	{
+		const struct domain *domain = container_of(node, struct domain, by_name);
+		struct store_counts one;
+		if (domain->feed != NULL)
+			continue;
+		count(relay, domain->number, &one);
+		add_counts(&view.held, &one);
+		if (view.since_ms == 0 || domain->flow.since_wall_ms < view.since_ms)
+			view.since_ms = domain->flow.since_wall_ms;
+	}
+	lane(owner, &view);
+}
+
+bool admin_status(struct relay *relay, struct slice name,
+		  void (*lane)(void *owner, const struct admin_lane_view *view),
+		  void (*domain)(void *owner, const struct admin_domain_view *view), void *owner)
+{
+	relay_enter(relay);
+	struct domain *only = name.size > 0 ? domain_find(relay, name) : NULL;
+	bool waiting = false;
+
+	if (name.size > 0 && only == NULL)
+		return false;
+	list_each(node, &relay->feeds_by_name)
+	{
+		const struct feed *feed = container_of(node, struct feed, by_name);
+		if (only != NULL && only->feed != feed)
+			continue;
+		if (lane != NULL)
+			show_lane(feed, lane, owner);
+		list_each(member, &feed->domains)
+		{
+			const struct domain *d = container_of(member, struct domain, in_feed);
+			if (domain != NULL && (only == NULL || only == d))
+				show_domain(d, domain, owner);
+		}
+	}
+	list_each(node, &relay->domains_by_name)
+	{
+		const struct domain *d = container_of(node, struct domain, by_name);
+		if (d->feed != NULL || (only != NULL && only != d))
+			continue;
+		if (!waiting && lane != NULL)
+			show_waiting_lane(relay, lane, owner);
+		waiting = true;
+		if (domain != NULL)
+			show_domain(d, domain, owner);
+	}
+	return true;
+}
+
+/* --- why, and what next
+ * ------------------------------------------------------------------------------------------------------- */
+
+void admin_reason(const struct relay *relay, const struct store_entry *entry,
+		  const struct store_recipient *recipient, char *ret_text, size_t size)
+{
+	const struct domain *domain = domain_by_number(relay, recipient->domain);
+
+	if (domain == NULL) {
+		(void)snprintf(ret_text, size, "its domain is not served any more");
+	} else if (domain->flow.state != DOMAIN_OPEN) {
+		(void)snprintf(ret_text, size, "%s is %s%s%s", domain->name,
+			       domain_state_name(domain->flow.state),
+			       domain->flow.reason[0] != '\0' ? ": " : "", domain->flow.reason);
+	} else if (domain->feed->lane.state == LANE_DOWN) {
+		struct lane_view view;
+		lane_view(&domain->feed->lane, relay->now.now_us, &view);
+		(void)snprintf(ret_text, size, "the server is down (%s): %s", lane_kind_name(view.kind),
+			       view.last_reply);
+	} else if (recipient->last_reply.size > 0) {
+		(void)snprintf(ret_text, size, "%.*s", SLICE_ARG(recipient->last_reply));
+	} else {
+		(void)snprintf(ret_text, size, "waits for its turn");
+	}
+}
+
+static void say_in(char *ret_text, size_t size, const char *what, int64_t wait_ms)
+{
+	char duration[32];
+
+	admin_duration(wait_ms, duration);
+	if (wait_ms > 0)
+		(void)snprintf(ret_text, size, "%s in %s", what, duration);
+	else
+		(void)snprintf(ret_text, size, "%s now", what);
+}
+
+static void next_of_flow(const struct domain *domain, char *ret_text, size_t size)
+{
+	const struct domain_flow *flow = &domain->flow;
+	struct clock_reading now = domain->relay->now;
+
+	if (flow->state == DOMAIN_PAUSED && flow->resume_wall_ms == 0)
+		(void)snprintf(ret_text, size, "waits for `restante resume %s`", domain->name);
+	else if (flow->state == DOMAIN_PAUSED)
+		say_in(ret_text, size, "the hold ends", flow->resume_wall_ms - now.wall_ms);
+	else if (flow->state == DOMAIN_REFUSING)
+		say_in(ret_text, size, "one message is tried", (flow->next_canary_us - now.now_us) / 1000);
+	else
+		(void)snprintf(ret_text, size, "the MX is looked up again within %d min", 1);
+}
+
+void admin_next_event(const struct relay *relay, const struct store_entry *entry,
+		      const struct store_recipient *recipient, char *ret_text, size_t size)
+{
+	const struct domain *domain = domain_by_number(relay, recipient->domain);
+
+	if (domain == NULL) {
+		(void)snprintf(ret_text, size, "waits for its domain to be added again");
+	} else if (domain->flow.state != DOMAIN_OPEN) {
+		next_of_flow(domain, ret_text, size);
+	} else if (domain->feed->lane.state == LANE_DOWN) {
+		struct lane_view view;
+		lane_view(&domain->feed->lane, relay->now.now_us, &view);
+		int64_t wait_us =
+		    view.next_probe_us == INT64_MAX ? 0 : view.next_probe_us - relay->now.now_us;
+		say_in(ret_text, size, "the server is tried", wait_us / 1000);
+	} else {
+		say_in(ret_text, size, "is tried", recipient->not_before_ms - relay->now.wall_ms);
+	}
+}

@@ -1,0 +1,149 @@
+#include "relay/discover.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_us(const struct relay *relay, const char *host)
+{
+	return slice_equal_nocase(slice_of(host), slice_of(relay->config.hostname));
+}
+
+static void add_host(struct destination *destination, const char *name, uint16_t preference)
+{
+	struct host *host = &destination->hosts[destination->count++];
+
+	*host = (struct host){.preference = preference};
+	(void)snprintf(host->name, sizeof(host->name), "%s", name);
+}
+
+/* The smallest preference value among the records that are us; -1: none is. */
+static int our_preference(const struct relay *relay, const struct resolver_answer *answer)
+{
+	int ours = -1;
+
+	for (size_t i = 0; i < answer->mx_count; i++)
+		if (is_us(relay, answer->mx[i].host) && (ours < 0 || answer->mx[i].preference < ours))
+			ours = answer->mx[i].preference;
+	return ours;
+}
+
+enum side { BEFORE_US, BEHIND_US, ANY_SIDE };
+
+static void add_side(const struct relay *relay, const struct resolver_answer *answer, int ours,
+		     enum side side, struct destination *destination)
+{
+	for (size_t i = 0; i < answer->mx_count && destination->count < RELAY_HOSTS_MAX; i++) {
+		const struct resolver_mx *mx = &answer->mx[i];
+		bool right_side =
+		    side == ANY_SIDE || (side == BEFORE_US ? mx->preference < ours : mx->preference > ours);
+		if (right_side && mx->host[0] != '\0' && !is_us(relay, mx->host))
+			add_host(destination, mx->host, mx->preference);
+	}
+}
+
+void discover_beyond_us(const struct relay *relay, const char *domain, const struct resolver_answer *answer,
+			struct destination *ret_destination)
+{
+	int ours = our_preference(relay, answer);
+
+	ret_destination->count = 0;
+	if (answer->mx_count == 0) {
+		if (answer->status == RESOLVER_NODATA && !is_us(relay, domain))
+			add_host(ret_destination, domain, 0);
+		return;
+	}
+	add_side(relay, answer, ours, ours < 0 ? ANY_SIDE : BEFORE_US, ret_destination);
+	if (ours >= 0 && ret_destination->count == 0)
+		add_side(relay, answer, ours, BEHIND_US, ret_destination);
+}
+
+static bool is_null_mx(const struct resolver_answer *answer)
+{
+	return answer->mx_count == 1 && answer->mx[0].host[0] == '\0';
+}
+
+static const char *why_none(const struct resolver_answer *answer)
+{
+	if (is_null_mx(answer))
+		return "the domain's MX says that it takes no mail (null MX, RFC 7505)";
+	switch (answer->status) {
+	case RESOLVER_OK:
+		return "the domain's MX names no server but this relay: name its server with `restante "
+		       "domain set`";
+	case RESOLVER_NODATA:
+		return "the domain has no MX record";
+	case RESOLVER_NXDOMAIN:
+		return "the domain does not exist in the DNS";
+	case RESOLVER_FAILED:
+		return "the domain's MX cannot be looked up";
+	}
+	return "";
+}
+
+static int64_t next_look_us(const struct domain *domain, const struct resolver_answer *answer)
+{
+	uint32_t ttl_s = answer->ttl_s;
+
+	if (domain->destination.count == 0 || answer->status != RESOLVER_OK)
+		ttl_s = DISCOVER_RETRY_S;
+	if (ttl_s < DISCOVER_TTL_MIN_S)
+		ttl_s = DISCOVER_TTL_MIN_S;
+	if (ttl_s > DISCOVER_TTL_MAX_S)
+		ttl_s = DISCOVER_TTL_MAX_S;
+	return domain->relay->now.now_us + CLOCK_SECONDS(ttl_s);
+}
+
+static void looked_up(void *owner, const struct resolver_answer *answer)
+{
+	struct domain *domain = owner;
+	struct relay *relay = domain->relay;
+	struct destination found;
+
+	relay_enter(relay);
+	domain->mx_query = NULL;
+	discover_beyond_us(relay, domain->name, answer, &found);
+	if (found.count > 0 && !destination_equal(&found, &domain->destination)) {
+		domain_set_destination(domain, &found, (struct slice){.data = NULL, .size = 0});
+		domain->destination_changed = true;
+	} else if (found.count == 0 && domain->destination.count == 0) {
+		domain_set_destination(domain, &found, slice_of(why_none(answer)));
+	}
+	/* A set that names nobody but us keeps the servers learnt before: this is how it looks once the MX
+	 * points here. */
+	timer_set(&relay->timers, &domain->mx_timer, next_look_us(domain, answer));
+	domain_discovered(domain);
+}
+
+static void look(struct domain *domain)
+{
+	struct relay *relay = domain->relay;
+
+	if (domain->mx_query != NULL)
+		return;
+	domain->mx_query =
+	    relay->ports.resolver->ops->mx(relay->ports.resolver, slice_of(domain->name), looked_up, domain);
+	if (domain->mx_query == NULL)
+		timer_set(&relay->timers, &domain->mx_timer,
+			  relay->now.now_us + CLOCK_SECONDS(DISCOVER_RETRY_S));
+}
+
+static void timer_fired(struct timer *timer)
+{
+	look(container_of(timer, struct domain, mx_timer));
+}
+
+void discover_start(struct domain *domain)
+{
+	domain->mx_timer.fire = timer_fired;
+	look(domain);
+}
+
+void discover_stop(struct domain *domain)
+{
+	struct resolver *resolver = domain->relay->ports.resolver;
+
+	timer_clear(&domain->relay->timers, &domain->mx_timer);
+	if (domain->mx_query != NULL)
+		resolver->ops->cancel(resolver, domain->mx_query);
+	domain->mx_query = NULL;
+}

@@ -1,0 +1,251 @@
+#include "relay/domains.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "relay/discover.h"
+#include "relay/feed.h"
+
+static void lower(char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text >= 'A' && *text <= 'Z')
+			*text = (char)(*text - 'A' + 'a');
+}
+
+struct domain *domain_find(const struct relay *relay, struct slice name)
+{
+	char key[RELAY_DOMAIN_NAME_MAX + 1];
+
+	if (name.size > 0 && name.data[name.size - 1] == '.')
+		name.size--;
+	if (name.size == 0 || name.size >= sizeof(key))
+		return NULL;
+	(void)snprintf(key, sizeof(key), "%.*s", SLICE_ARG(name));
+	lower(key);
+	struct map_node *node = map_find(&relay->domains, slice_of(key));
+	return node != NULL ? container_of(node, struct domain, node) : NULL;
+}
+
+struct domain *domain_by_number(const struct relay *relay, uint32_t number)
+{
+	list_each(node, &relay->domains_by_name)
+	{
+		struct domain *domain = container_of(node, struct domain, by_name);
+		if (domain->number == number)
+			return domain;
+	}
+	return NULL;
+}
+
+static void flow_timer_fired(struct timer *timer)
+{
+	struct domain *domain = container_of(timer, struct domain, flow_timer);
+	struct clock_reading now = domain->relay->now;
+
+	domain_flow_was(domain, domain_tick(&domain->flow, now.now_us, now.wall_ms));
+	domain_wake(domain);
+}
+
+static void insert_by_name(struct relay *relay, struct domain *domain)
+{
+	struct list *place = relay->domains_by_name.next;
+
+	while (place != &relay->domains_by_name &&
+	       strcmp(container_of(place, struct domain, by_name)->name, domain->name) < 0)
+		place = place->next;
+	list_add_before(place, &domain->by_name);
+}
+
+struct domain *domain_new(struct relay *relay, struct slice name, uint32_t number)
+{
+	struct domain *domain = calloc(1, sizeof(*domain));
+
+	if (domain == NULL)
+		return NULL;
+	check(name.size <= RELAY_DOMAIN_NAME_MAX);
+	domain->relay = relay;
+	domain->number = number;
+	domain->added_ms = relay->now.wall_ms;
+	domain->hold_ms = relay->config.hold_ms;
+	(void)snprintf(domain->name, sizeof(domain->name), "%.*s", SLICE_ARG(name));
+	lower(domain->name);
+	if (map_insert(&relay->domains, &domain->node, slice_of(domain->name)) != 0) {
+		free(domain);
+		return NULL;
+	}
+	insert_by_name(relay, domain);
+	domain_flow_init(&domain->flow, relay->now.wall_ms);
+	domain->flow_timer.fire = flow_timer_fired;
+	queue_init(&domain->queue, domain,
+		   relay->ports.store->ops->next_id(relay->ports.store, relay->now.wall_ms));
+	return domain;
+}
+
+void domain_free(struct domain *domain)
+{
+	struct relay *relay = domain->relay;
+
+	discover_stop(domain);
+	if (domain->feed != NULL)
+		feed_leave(domain->feed, domain);
+	timer_clear(&relay->timers, &domain->flow_timer);
+	queue_deinit(&domain->queue);
+	map_remove(&relay->domains, &domain->node);
+	list_remove(&domain->by_name);
+	free(domain);
+}
+
+static int parse_port(struct slice text, uint16_t *ret_port)
+{
+	uint64_t port;
+
+	if (slice_to_u64(text, &port) != 0 || port < 1 || port > 65535)
+		return ERR_SYNTAX;
+	*ret_port = (uint16_t)port;
+	return 0;
+}
+
+static bool valid_host_name(struct slice name)
+{
+	if (name.size == 0 || name.size > RESOLVER_NAME_MAX || name.data[0] == '.' || name.data[0] == '-')
+		return false;
+	for (size_t i = 0; i < name.size; i++) {
+		char c = name.data[i];
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+		bool digit = c >= '0' && c <= '9';
+		if (!letter && !digit && c != '.' && c != '-' && c != '_')
+			return false;
+		if (c == '.' && i > 0 && name.data[i - 1] == '.')
+			return false;
+	}
+	return true;
+}
+
+int host_parse(struct slice text, struct host *ret_host)
+{
+	struct host host = {.port = 0};
+	struct net_address literal;
+
+	text = slice_trim(text);
+	size_t colon = slice_find_last(text, ':');
+	bool bracketed = text.size > 0 && text.data[0] == '[';
+	bool several_colons = colon < text.size && slice_find(text, ':') != colon;
+	size_t bracket = slice_find(text, ']');
+	/* "2001:db8::1" without brackets is an address, not a host with a port. */
+	bool has_port = colon < text.size && (bracketed ? colon == bracket + 1 : !several_colons);
+
+	struct slice name = has_port ? slice_upto(text, colon) : text;
+	if (has_port && parse_port(slice_from(text, colon + 1), &host.port) != 0)
+		return ERR_SYNTAX;
+	if (net_address_parse(name, 0, &literal) == 0) {
+		(void)net_address_host(&literal, host.name);
+	} else {
+		if (name.size > 0 && name.data[name.size - 1] == '.')
+			name.size--;
+		if (!valid_host_name(name))
+			return ERR_SYNTAX;
+		(void)snprintf(host.name, sizeof(host.name), "%.*s", SLICE_ARG(name));
+		lower(host.name);
+	}
+	*ret_host = host;
+	return 0;
+}
+
+void destination_format(const struct destination *destination, char *ret_text, size_t size)
+{
+	size_t used = 0;
+
+	ret_text[0] = '\0';
+	for (size_t i = 0; i < destination->count && used < size; i++) {
+		const struct host *host = &destination->hosts[i];
+		bool v6 = strchr(host->name, ':') != NULL;
+		int length = snprintf(ret_text + used, size - used, "%s%s%s%s", i > 0 ? ", " : "",
+				      v6 ? "[" : "", host->name, v6 ? "]" : "");
+		used += (size_t)length;
+		if (host->port != 0 && used < size)
+			used += (size_t)snprintf(ret_text + used, size - used, ":%u", host->port);
+	}
+}
+
+bool destination_equal(const struct destination *a, const struct destination *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (strcmp(a->hosts[i].name, b->hosts[i].name) != 0 || a->hosts[i].port != b->hosts[i].port ||
+		    a->hosts[i].preference != b->hosts[i].preference)
+			return false;
+	return true;
+}
+
+void domain_set_destination(struct domain *domain, const struct destination *destination, struct slice why)
+{
+	struct relay *relay = domain->relay;
+	struct feed *feed = destination->count > 0 ? feed_for(relay, destination) : NULL;
+
+	domain->destination = *destination;
+	if (feed != domain->feed || feed == NULL) {
+		queue_drop(domain);
+		if (domain->feed != NULL)
+			feed_leave(domain->feed, domain);
+		if (feed != NULL)
+			feed_join(feed, domain);
+	}
+	bool changed = domain_destination(&domain->flow, feed != NULL, why, relay->now.wall_ms);
+	if (!changed)
+		queue_restart(domain, false);
+	domain_flow_was(domain, changed);
+	domain_wake(domain);
+}
+
+static void log_flow(const struct domain *domain)
+{
+	static const char *const sentence[] = {
+	    [DOMAIN_OPEN] = "mail of this domain flows",
+	    [DOMAIN_REFUSING] =
+		"the server refuses mail of this domain: it is held, one message is tried each 15 s",
+	    [DOMAIN_PAUSED] = "mail of this domain is held by hand",
+	    [DOMAIN_WAITING] = "no server is known for this domain: its mail is held",
+	};
+	enum log_level level = domain->flow.state == DOMAIN_REFUSING ? LOG_LEVEL_ALARM : LOG_LEVEL_INFO;
+
+	log_event(domain->relay->ports.log, level, "domain", 0, sentence[domain->flow.state],
+		  LOG_TEXT("domain", slice_of(domain->name)),
+		  LOG_TEXT("state", slice_of(domain_state_name(domain->flow.state))),
+		  LOG_TEXT("reason", slice_of(domain->flow.reason)));
+}
+
+void domain_flow_was(struct domain *domain, bool changed)
+{
+	struct relay *relay = domain->relay;
+
+	if (changed) {
+		domain->flow_changed = true;
+		log_flow(domain);
+		if (domain->flow.state == DOMAIN_OPEN)
+			queue_restart(domain, true);
+		else
+			queue_drop(domain);
+		domain_wake(domain);
+	}
+	timer_set(&relay->timers, &domain->flow_timer,
+		  domain_deadline(&domain->flow, relay->now.now_us, relay->now.wall_ms));
+}
+
+void domain_discovered(struct domain *domain)
+{
+	void (*discovered)(void *, struct domain *) = domain->discovered;
+
+	domain->discovered = NULL;
+	if (discovered != NULL)
+		discovered(domain->discovered_owner, domain);
+}
+
+void domain_wake(struct domain *domain)
+{
+	if (domain->feed != NULL)
+		feed_wake(domain->feed);
+}

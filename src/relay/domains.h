@@ -1,0 +1,77 @@
+/* The domains that are served: name, destination, queue, flow.
+ *
+ * A domain belongs to at most one feed (its lane); without a destination it waits, holding.
+ */
+#ifndef RELAY_DOMAINS_H
+#define RELAY_DOMAINS_H
+
+#include "lane/domain_state.h"
+#include "lane/turns.h"
+#include "relay/queue.h"
+#include "relay/relay_private.h"
+
+struct feed;
+
+struct host {				  /* of a destination */
+	char name[RESOLVER_NAME_MAX + 1]; /* lower case, no trailing dot; or an IP literal without brackets */
+	uint16_t port;			  /* 0: the configured SMTP port */
+	uint16_t preference;		  /* hosts of equal preference share the load */
+};
+
+struct destination {
+	size_t count;
+	struct host hosts[RELAY_HOSTS_MAX];
+};
+
+struct domain {
+	struct map_node node;
+	struct list by_name;
+	struct relay *relay;
+	char name[RELAY_DOMAIN_NAME_MAX + 1];
+	uint32_t number; /* in the store; never 0, never used again */
+	int64_t added_ms, hold_ms;
+	bool by_mx; /* destination is the MX set beyond us, learnt; else configured */
+	struct destination destination;
+	struct domain_flow flow;
+	bool flow_changed; /* to be saved */
+	bool removing;	   /* its removal is being written */
+
+	struct feed *feed;
+	struct list in_feed;
+	struct turn_queue turn;
+	struct queue queue;
+
+	struct timer flow_timer; /* end of a pause, next canary of a refusing domain */
+	struct timer mx_timer;	 /* next look at the MX set */
+	struct resolver_query *mx_query;
+	bool destination_changed; /* learnt anew: to be saved */
+	/* Who waits for the first look at the MX set (admin_domain_add), or NULL. */
+	void (*discovered)(void *owner, struct domain *domain);
+	void *discovered_owner;
+};
+
+struct domain *domain_find(const struct relay *relay, struct slice name); /* any case; NULL: not served */
+struct domain *domain_by_number(const struct relay *relay, uint32_t number);
+
+/* A new domain in memory, not yet in the store, without a destination. NULL: no memory. */
+nodiscard struct domain *domain_new(struct relay *relay, struct slice name, uint32_t number);
+void domain_free(struct domain *domain);
+
+/* Parses "host", "host:port", "[v6]:port", "192.0.2.1". ERR_SYNTAX. */
+nodiscard int host_parse(struct slice text, struct host *ret_host);
+/* "mail.example.com:2526, ...", cut at size - 1. The port is left out when it is the configured one (0). */
+void destination_format(const struct destination *destination, char *ret_text, size_t size);
+bool destination_equal(const struct destination *a, const struct destination *b);
+
+/* The domain's mail goes there from now on, also what is held. count 0: it waits. Not saved by this. */
+void domain_set_destination(struct domain *domain, const struct destination *destination, struct slice why);
+
+/* After a change of flow: wakes or stops the queue, sets the timer, logs. Call with what the machine
+ * returned. */
+void domain_flow_was(struct domain *domain, bool changed);
+/* The look at the MX set is over, with or without a server. */
+void domain_discovered(struct domain *domain);
+/* Something may be sent, or is to be tried, for this domain. */
+void domain_wake(struct domain *domain);
+
+#endif

@@ -1,0 +1,394 @@
+#include "relay/feed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "relay/outbound.h"
+
+/* --- making and finding
+ * ---------------------------------------------------------------------------------------------- */
+
+void feed_name(const struct destination *destination, uint16_t smtp_port, char ret_name[FEED_NAME_MAX])
+{
+	/* Canonical: sorted by name and port, so that the order of configuration does not make two lanes of
+	 * one server set. */
+	struct destination sorted = *destination;
+
+	for (size_t i = 0; i < sorted.count; i++) {
+		struct host host = sorted.hosts[i];
+		if (host.port == smtp_port)
+			host.port = 0;
+		size_t place = i;
+		while (place > 0 && strcmp(host.name, sorted.hosts[place - 1].name) < 0) {
+			sorted.hosts[place] = sorted.hosts[place - 1];
+			place--;
+		}
+		sorted.hosts[place] = host;
+	}
+	destination_format(&sorted, ret_name, FEED_NAME_MAX);
+}
+
+struct feed *feed_find(const struct relay *relay, const char *name)
+{
+	struct map_node *node = map_find(&relay->feeds, slice_of(name));
+
+	return node != NULL ? container_of(node, struct feed, node) : NULL;
+}
+
+static void feed_timer_fired(struct timer *timer)
+{
+	struct feed *feed = container_of(timer, struct feed, timer);
+	struct clock_reading now = feed->relay->now;
+
+	if (lane_tick(&feed->lane, now.now_us, now.wall_ms)) {
+		feed_changed(feed);
+		list_each_safe(node, after, &feed->connections)
+		    outbound_give_up(container_of(node, struct outbound, in_feed));
+	}
+	feed_wake(feed);
+}
+
+static void insert_by_name(struct relay *relay, struct feed *feed)
+{
+	struct list *place = relay->feeds_by_name.next;
+
+	while (place != &relay->feeds_by_name &&
+	       strcmp(container_of(place, struct feed, by_name)->name, feed->name) < 0)
+		place = place->next;
+	list_add_before(place, &feed->by_name);
+}
+
+static void init_lookups(struct feed *feed)
+{
+	for (size_t i = 0; i < feed->destination.count; i++) {
+		feed->lookups[i].feed = feed;
+		feed->lookups[i].host = (uint8_t)i;
+		feed->lookups[i].good_until_us = INT64_MIN;
+		feed->lookups[i].last_good_us = INT64_MIN;
+	}
+}
+
+struct feed *feed_for(struct relay *relay, const struct destination *destination)
+{
+	char name[FEED_NAME_MAX];
+	feed_name(destination, relay->config.smtp_port, name);
+	struct feed *feed = feed_find(relay, name);
+	if (feed != NULL)
+		return feed;
+
+	feed = calloc(1, sizeof(*feed));
+	if (feed == NULL)
+		return NULL;
+	feed->relay = relay;
+	feed->destination = *destination;
+	feed->lookups = calloc(destination->count, sizeof(struct host_lookup));
+	(void)snprintf(feed->name, sizeof(feed->name), "%s", name);
+	if (feed->lookups == NULL || map_insert(&relay->feeds, &feed->node, slice_of(feed->name)) != 0) {
+		free(feed->lookups);
+		free(feed);
+		return NULL;
+	}
+	insert_by_name(relay, feed);
+	init_lookups(feed);
+	turns_init(&feed->turns);
+	list_init(&feed->domains);
+	list_init(&feed->connections);
+	list_init(&feed->idle);
+	feed->timer.fire = feed_timer_fired;
+	lane_init(&feed->lane, &relay->config.lane, rng_next(&relay->rng), relay->now.now_us,
+		  relay->now.wall_ms);
+	return feed;
+}
+
+void feed_join(struct feed *feed, struct domain *domain)
+{
+	check(domain->feed == NULL);
+	domain->feed = feed;
+	list_add_last(&feed->domains, &domain->in_feed);
+	feed->domain_count++;
+	feed_wake(feed);
+}
+
+/* Connections of a domain that leaves go on with what they carry; an empty feed ends them. */
+void feed_leave(struct feed *feed, struct domain *domain)
+{
+	turns_leave(&feed->turns, &domain->turn);
+	list_remove(&domain->in_feed);
+	domain->feed = NULL;
+	if (feed->probe_domain == domain)
+		feed->probe_domain = NULL;
+	if (--feed->domain_count == 0)
+		feed_free(feed);
+}
+
+void feed_free(struct feed *feed)
+{
+	struct relay *relay = feed->relay;
+
+	list_each_safe(node, after, &feed->connections)
+	    outbound_kill(container_of(node, struct outbound, in_feed));
+	hosts_cancel(feed);
+	timer_clear(&relay->timers, &feed->timer);
+	list_remove(&feed->in_dispatch);
+	list_remove(&feed->by_name);
+	map_remove(&relay->feeds, &feed->node);
+	free(feed->lookups);
+	free(feed);
+}
+
+void feed_wake(struct feed *feed)
+{
+	if (!list_linked(&feed->in_dispatch))
+		list_add_last(&feed->relay->dispatch, &feed->in_dispatch);
+}
+
+/* --- changes
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+bool feed_flows(const struct domain *domain)
+{
+	return domain->feed != NULL && domain->feed->lane.state == LANE_UP &&
+	       domain_permit(&domain->flow, domain->relay->now.now_us).flow;
+}
+
+static void log_change(const struct feed *feed)
+{
+	struct lane_view view;
+	lane_view(&feed->lane, feed->relay->now.now_us, &view);
+	bool down = view.state == LANE_DOWN;
+
+	log_event(feed->relay->ports.log, down ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "lane", 0,
+		  down ? "the server is down: its mail is held, and it is tried again until it is back"
+		       : "the server is back: held mail is fed to it",
+		  LOG_TEXT("lane", slice_of(feed->name)), LOG_TEXT("state", slice_of(down ? "down" : "up")),
+		  LOG_TEXT("kind", slice_of(lane_kind_name(view.kind))),
+		  LOG_TEXT("reply", slice_of(view.last_reply)));
+}
+
+void feed_changed(struct feed *feed)
+{
+	feed->changed = true;
+	log_change(feed);
+	list_each(node, &feed->domains)
+	{
+		struct domain *domain = container_of(node, struct domain, in_feed);
+		if (feed->lane.state == LANE_UP)
+			queue_restart(domain, false);
+		else
+			queue_drop(domain);
+		turns_leave(&feed->turns, &domain->turn);
+	}
+	feed_wake(feed);
+}
+
+/* --- canaries
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static bool may_probe(const struct domain *domain)
+{
+	return domain->flow.state == DOMAIN_OPEN || domain->flow.state == DOMAIN_REFUSING;
+}
+
+static bool holds_mail(const struct domain *domain)
+{
+	struct store_counts counts;
+	struct store *store = domain->relay->ports.store;
+
+	store->ops->count(store, domain->number, &counts);
+	return counts.messages > 0;
+}
+
+static struct domain *next_in_feed(const struct feed *feed, struct domain *after)
+{
+	struct list *node = after != NULL ? after->in_feed.next : feed->domains.next;
+
+	if (node == &feed->domains)
+		node = feed->domains.next;
+	return container_of(node, struct domain, in_feed);
+}
+
+/* The domain that gives the next canary: each in its turn, those that may be probed and hold mail. */
+static struct domain *probe_domain(struct feed *feed)
+{
+	struct domain *domain = feed->probe_domain;
+
+	for (uint32_t i = 0; i < feed->domain_count; i++) {
+		domain = next_in_feed(feed, domain);
+		if (may_probe(domain) && holds_mail(domain))
+			return domain;
+	}
+	return NULL;
+}
+
+static bool queue_reading(const struct queue *queue)
+{
+	return queue->backlog.loading || queue->fresh.loading;
+}
+
+/* DOWN: one message on a new connection. When its queue must be read first, the wake after that comes back
+ * here. */
+static void start_probe(struct feed *feed)
+{
+	if (feed->probing || feed->connection_count >= FEED_CONNECTIONS_MAX)
+		return;
+	struct domain *domain = probe_domain(feed);
+	if (domain == NULL) {
+		lane_canary_abandoned(&feed->lane, feed->relay->now.now_us);
+		return;
+	}
+	struct item *item = queue_take_canary(domain, feed->lane.probe.failures);
+	if (item == NULL) {
+		queue_fill_canary(domain);
+		if (!queue_reading(&domain->queue)) {
+			/* It holds only what may not be tried yet, while the lane is down: then back-off does
+			 * not count. */
+			if (!domain->queue.ignore_backoff)
+				queue_release(domain);
+			else
+				lane_canary_abandoned(&feed->lane, feed->relay->now.now_us);
+		}
+		return;
+	}
+	if (!hosts_ready(feed)) {
+		queue_return(item);
+		return;
+	}
+	feed->probe_domain = domain;
+	feed->probing = outbound_open(feed, item);
+	if (!feed->probing)
+		queue_return(item);
+}
+
+/* REFUSING domains of an UP lane: one message each 15 s. */
+static struct item *refusing_canary(struct domain *domain)
+{
+	if (!domain_permit(&domain->flow, domain->relay->now.now_us).canary)
+		return NULL;
+	struct item *item = queue_take_canary(domain, domain->flow.canary_count);
+	if (item == NULL) {
+		if (!queue_reading(&domain->queue) && !domain->queue.ignore_backoff && holds_mail(domain))
+			queue_release(domain);
+		return NULL;
+	}
+	domain_canary_out(&domain->flow, domain->relay->now.now_us);
+	return item;
+}
+
+/* --- dispatch
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+static struct outbound *idle_connection(struct feed *feed)
+{
+	struct list *node = list_first(&feed->idle);
+
+	return node != NULL ? container_of(node, struct outbound, in_idle) : NULL;
+}
+
+static struct item *next_item(struct feed *feed, bool *ret_canary)
+{
+	*ret_canary = true;
+	list_each(node, &feed->domains)
+	{
+		struct domain *domain = container_of(node, struct domain, in_feed);
+		struct item *item = domain->flow.state == DOMAIN_REFUSING ? refusing_canary(domain) : NULL;
+		if (item != NULL)
+			return item;
+	}
+	*ret_canary = false;
+	struct turn turn = turns_next(&feed->turns);
+	if (turn.queue == NULL)
+		return NULL;
+	struct domain *domain = container_of(turn.queue, struct domain, turn);
+	struct item *item = queue_take(domain, turn.fresh);
+	check(item != NULL);
+	turns_charge(&feed->turns, turn, item->body_bytes);
+	queue_fill(domain);
+	return item;
+}
+
+static uint32_t ready_items(struct feed *feed)
+{
+	uint32_t ready = 0;
+
+	list_each(node, &feed->domains)
+	{
+		struct domain *domain = container_of(node, struct domain, in_feed);
+		struct domain_permit permit = domain_permit(&domain->flow, feed->relay->now.now_us);
+		if (permit.flow)
+			ready +=
+			    (uint32_t)(domain->queue.fresh.ready_count + domain->queue.backlog.ready_count);
+		else if (permit.canary && holds_mail(domain))
+			ready++;
+	}
+	return ready;
+}
+
+static void open_connections(struct feed *feed, uint32_t sends, uint32_t connects)
+{
+	uint32_t wanted = ready_items(feed);
+
+	if (wanted > sends)
+		wanted = sends;
+	while (connects > 0 && wanted > feed->opening_count &&
+	       feed->connection_count < FEED_CONNECTIONS_MAX) {
+		if (!hosts_ready(feed) || !outbound_open(feed, NULL))
+			return;
+		connects--;
+	}
+}
+
+static void send_what_is_permitted(struct feed *feed, struct lane_permit permit)
+{
+	list_each(node, &feed->domains)
+	{
+		struct domain *domain = container_of(node, struct domain, in_feed);
+		struct domain_permit may = domain_permit(&domain->flow, feed->relay->now.now_us);
+		if (may.flow) {
+			queue_fill(domain);
+		} else {
+			turns_leave(&feed->turns, &domain->turn);
+			if (may.canary && !queue_reading(&domain->queue))
+				queue_fill_canary(domain);
+		}
+	}
+
+	uint32_t sends = permit.sends;
+	while (sends > 0) {
+		struct outbound *out = idle_connection(feed);
+		if (out == NULL)
+			break;
+		bool canary;
+		struct item *item = next_item(feed, &canary);
+		if (item == NULL)
+			return;
+		outbound_send(out, item, canary);
+		sends--;
+	}
+	if (sends > 0)
+		open_connections(feed, sends, permit.connects);
+}
+
+void feed_run(struct feed *feed)
+{
+	struct relay *relay = feed->relay;
+
+	if (relay->shutting_down)
+		return;
+	struct lane_permit permit = lane_permit(&feed->lane, relay->now.now_us);
+	if (permit.probe)
+		start_probe(feed);
+	else if (feed->lane.state == LANE_UP)
+		send_what_is_permitted(feed, permit);
+
+	/* A permit that could not be used (names or queue are still being read) is looked at again in a
+	 * moment. */
+	int64_t deadline_us = lane_deadline(&feed->lane, relay->now.now_us);
+	if (deadline_us <= relay->now.now_us)
+		deadline_us = relay->now.now_us + CLOCK_MS(FEED_LOOK_AGAIN_MS);
+	timer_set(&relay->timers, &feed->timer, deadline_us);
+}

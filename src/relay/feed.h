@@ -1,0 +1,109 @@
+/* The feed: one lane with its hosts, connections and domain queues. It starts what the lane permits.
+ *
+ * A feed exists as long as a domain has its destination. Its name is the canonical host set.
+ */
+#ifndef RELAY_FEED_H
+#define RELAY_FEED_H
+
+#include "lane/turns.h"
+#include "relay/domains.h"
+
+enum {
+	FEED_NAME_MAX = 1024,
+	FEED_TARGETS_MAX = 64,	    /* addresses of all hosts of a destination */
+	FEED_CONNECTIONS_MAX = 200, /* open or opening: beyond any window */
+};
+
+enum { FEED_LOOK_AGAIN_MS = 20 };
+
+/* Seconds. */
+enum {
+	TARGET_REST_S = 30,	/* an address that failed is tried after its siblings so long */
+	ADDRESS_TTL_MIN_S = 30, /* addresses are not asked for more often */
+	ADDRESS_TTL_MAX_S = 3600,
+	ADDRESS_RETRY_S = 5, /* after a failed look-up without any address */
+	ADDRESS_STALE_S =
+	    48 * 3600, /* last good addresses are used so long while look-ups fail, never after NXDOMAIN */
+};
+
+struct target { /* one address to try */
+	struct net_address address;
+	uint16_t preference;
+	uint8_t host;	       /* index in destination.hosts */
+	int64_t rest_until_us; /* it failed: others first */
+};
+
+struct host_lookup { /* addresses of one host */
+	struct feed *feed;
+	uint8_t host;
+	struct resolver_query *query;
+	int64_t good_until_us; /* asked again after this */
+	int64_t last_good_us;
+	size_t count;
+	struct net_address addresses[RESOLVER_ADDRESS_MAX];
+	char failure[128]; /* why there is none */
+};
+
+struct outbound;
+
+struct feed {
+	struct map_node node;
+	struct list by_name;
+	struct list in_dispatch; /* linked: feed_run is wanted */
+	struct relay *relay;
+	char name[FEED_NAME_MAX];
+	struct lane lane;
+	struct turns turns;
+	struct list domains;
+	uint32_t domain_count;
+
+	struct destination destination;
+	struct host_lookup *lookups; /* one for each host */
+	uint32_t lookups_pending;
+	uint32_t rotation; /* of hosts of equal preference */
+	size_t target_count;
+	struct target targets[FEED_TARGETS_MAX];
+
+	struct list connections; /* struct outbound, all */
+	uint32_t connection_count;
+	uint32_t opening_count; /* not yet greeted */
+	struct list idle;	/* struct outbound, greeted, without a transaction; the latest used first */
+
+	bool probing;		     /* a canary is being chosen, connected or tried */
+	struct domain *probe_domain; /* whose turn it is to give the canary */
+	struct timer timer;	     /* the lane's deadline */
+	bool changed;		     /* lane state to be saved */
+};
+
+/* The feed of a destination, made when there is none. NULL: no memory. */
+nodiscard struct feed *feed_for(struct relay *relay, const struct destination *destination);
+void feed_name(const struct destination *destination, uint16_t smtp_port, char ret_name[FEED_NAME_MAX]);
+struct feed *feed_find(const struct relay *relay, const char *name);
+void feed_join(struct feed *feed, struct domain *domain);
+void feed_leave(struct feed *feed, struct domain *domain); /* frees the feed after its last domain */
+void feed_free(struct feed *feed);
+
+/* feed_run is called in this turn. */
+void feed_wake(struct feed *feed);
+/* Starts what the lane permits. */
+void feed_run(struct feed *feed);
+/* The lane's state has changed: queues are stopped or read anew, the change is logged. */
+void feed_changed(struct feed *feed);
+
+/* May this domain's mail flow just now (lane up, domain open)? */
+bool feed_flows(const struct domain *domain);
+
+/* --- hosts.c: names to targets
+ * ---------------------------------------------------------------------------------- */
+
+/* Asks for what is not known or too old. True: targets are there (perhaps old ones). False: wait; feed_wake
+ * follows, or the lane was told that names cannot be resolved. */
+bool hosts_ready(struct feed *feed);
+/* The next target for an attempt that has tried those in the mask: best preference, rested ones first. -1:
+ * none is left. */
+int hosts_pick(struct feed *feed, uint64_t tried);
+void hosts_failed(struct feed *feed, int target); /* it did not greet us */
+void hosts_worked(struct feed *feed, int target);
+void hosts_cancel(struct feed *feed);
+
+#endif

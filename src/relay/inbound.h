@@ -1,0 +1,63 @@
+/* One session with a sender: SMTP machine, store, reply.
+ */
+#ifndef RELAY_INBOUND_H
+#define RELAY_INBOUND_H
+
+#include "proto/header.h"
+#include "relay/domains.h"
+
+struct client_count { /* sessions of one client address */
+	struct map_node node;
+	char key[16];
+	uint32_t sessions;
+};
+
+struct commit; /* inbound_commit.c: a message on its way into the store, which outlives its session */
+
+struct inbound {
+	struct list in_relay;
+	struct relay *relay;
+	struct net_conn *conn; /* NULL: the client is gone */
+	struct smtp_server *server;
+	struct client_count *client;
+	struct net_address peer;
+	char client_address[NET_ADDRESS_TEXT_SIZE];
+	char tls_version[16], tls_cipher[64];
+	bool tls;
+	struct buffer input; /* bytes that came while a question was open */
+	bool paused;
+	bool drop_input;	       /* STARTTLS: bytes from before the handshake */
+	struct store_message *message; /* being received */
+	uint64_t body_bytes;
+	struct header_scan scan;
+	struct commit *commit; /* awaited */
+	bool closing;	       /* everything was said; net closes after the flush */
+	struct timer timer;
+};
+
+void inbound_new(struct relay *relay, struct net_conn *conn);
+void inbound_free(struct inbound *in); /* at once; a commit under way goes on without it */
+void inbound_run(struct inbound *in);  /* steps the machine as far as it goes */
+
+/* --- inbound_rcpt.c
+ * ------------------------------------------------------------------------------------------------ */
+
+/* The reply to RCPT. */
+void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipient *recipient,
+			     struct reply *ret_reply);
+/* The domain whose queue a recipient goes to; the bare postmaster goes to the first domain. NULL: not served.
+ */
+struct domain *inbound_domain(const struct relay *relay, struct slice domain);
+
+/* --- inbound_commit.c
+ * ----------------------------------------------------------------------------------------------- */
+
+/* The message is whole: commits it, then answers the machine's question (if the session still lives). */
+void commit_start(struct inbound *in);
+/* The session ends before its answer: the commit goes on, nobody hears of it. */
+void commit_orphan(struct commit *commit);
+/* Is this message on its way in, without an answer from the store? Walks pass it over. */
+bool commit_pending(const struct relay *relay, uint64_t id);
+void commit_free_all(struct relay *relay);
+
+#endif

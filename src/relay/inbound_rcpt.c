@@ -1,0 +1,32 @@
+#include "relay/inbound.h"
+
+struct domain *inbound_domain(const struct relay *relay, struct slice name)
+{
+	if (name.size > 0)
+		return domain_find(relay, name);
+	/* "<postmaster>" (RFC 5321 §4.5.1): somebody who runs mail here reads it: the domain served longest.
+	 */
+	struct domain *first = NULL;
+	list_each(node, &relay->domains_by_name)
+	{
+		struct domain *domain = container_of(node, struct domain, by_name);
+		if (first == NULL || domain->number < first->number)
+			first = domain;
+	}
+	return first;
+}
+
+void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipient *recipient,
+			     struct reply *ret_reply)
+{
+	const struct relay *relay = in->relay;
+	struct domain *domain = inbound_domain(relay, recipient->domain);
+
+	if (domain != NULL && !domain->removing)
+		reply_set(ret_reply, 250, "2.1.5", "ok");
+	else if (recipient->domain.size == 0 || domain != NULL)
+		reply_set(ret_reply, 451, "4.3.5", "no domain is served here just now, try again later");
+	else
+		reply_set(ret_reply, 550, "5.7.1", "relaying denied: %.*s is not served here",
+			  SLICE_ARG(slice_upto(recipient->domain, 255)));
+}

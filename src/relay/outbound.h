@@ -1,0 +1,87 @@
+/* One connection to a customer's server: connect, greet, one transaction after the other.
+ *
+ * An attempt goes through the targets of the feed until one greets; only when all have failed the lane hears
+ * of it. The next transaction begins after the results of the last one are in the store.
+ */
+#ifndef RELAY_OUTBOUND_H
+#define RELAY_OUTBOUND_H
+
+#include "relay/feed.h"
+
+enum outbound_state {
+	OUTBOUND_CONNECTING = 0, /* TCP handshake with the current target */
+	OUTBOUND_GREETING = 1,	 /* connected; banner, EHLO, STARTTLS are going on */
+	OUTBOUND_IDLE = 2,	 /* greeted; no transaction */
+	OUTBOUND_SENDING = 3,	 /* a transaction is under way; nothing of it is recorded yet */
+	OUTBOUND_RECORDING = 4,	 /* its outcomes are known and are being written to the store */
+	OUTBOUND_ENDING = 5,	 /* QUIT was said, or the connection is of no more use */
+};
+
+struct outbound {
+	struct list in_feed;
+	struct list in_idle;
+	struct feed *feed;
+	enum outbound_state state;
+	struct net_conn *conn;	    /* NULL: none (any more) */
+	struct smtp_client *client; /* NULL before connected */
+	int target;
+	uint64_t tried;		     /* mask of targets of this attempt */
+	bool reached_lane;	     /* lane_conn_ready was told */
+	struct verdict_result worst; /* of the targets tried, the most telling */
+	char worst_reply[REPLY_TEXT_MAX + 1];
+
+	bool probe;	   /* made for the canary */
+	struct item *item; /* of the transaction, or the canary while connecting */
+	bool canary;	   /* the transaction's verdict decides on lane or domain */
+	struct smtp_client_transaction transaction;
+	uint64_t body_offset;
+	bool reading;	/* a store read is under way */
+	bool want_body; /* the client machine waits for bytes */
+	uint32_t messages_sent;
+
+	struct store_change *changes; /* while recording */
+	uint32_t change_count;
+	int64_t due_ms;
+
+	struct timer timer;  /* the client machine's deadline, idle limit, or the retry of a failed record */
+	bool usable;	     /* the connection can carry another transaction after recording */
+	bool retry;	     /* the timer is for results_retry */
+	bool body_failed;    /* the store could not give the body */
+	bool dead;	     /* to be freed once nothing refers to it */
+	uint32_t references; /* store operations under way */
+	char relay_text[RESOLVER_NAME_MAX + NET_ADDRESS_TEXT_SIZE +
+			4]; /* host[address]:port, for log and records */
+};
+
+/* Starts to connect for a feed with targets. canary: the item taken for a probe, or NULL. False: no memory,
+ * or no target. */
+bool outbound_open(struct feed *feed, struct item *canary);
+/* IDLE only: starts the transaction. The item is the session's until its results are recorded. */
+void outbound_send(struct outbound *out, struct item *item, bool canary);
+/* Says QUIT. IDLE only. */
+void outbound_quit(struct outbound *out);
+/* The server hangs: a transaction that has not come to the final dot is given up, one past it waits on. */
+void outbound_give_up(struct outbound *out);
+/* At once, without a word; an item in transit returns to its queue unless past the dot. For tearing down. */
+void outbound_kill(struct outbound *out);
+
+/* Frees a dead session once no store operation refers to it. */
+void outbound_unused(struct outbound *out);
+/* Is another connection of the feed open and greeted? */
+bool outbound_others_open(const struct outbound *out);
+
+/* --- results.c
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* The transaction is over: judges each recipient, tells lane and domain, records in the store, and then calls
+ * outbound_recorded. */
+void results_of(struct outbound *out);
+void results_record(struct outbound *out);
+void results_retry(struct outbound *out);
+void outbound_recorded(struct outbound *out);
+
+/* The event of an outcome, for the verdict table. */
+struct verdict_event results_event(const struct client_outcome *outcome, const struct outbound *out,
+				   uint32_t accepted_before);
+
+#endif

@@ -1,0 +1,414 @@
+#include "relay/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "relay/feed.h"
+#include "relay/inbound.h"
+
+/* --- items
+ * -------------------------------------------------------------------------------------------------------- */
+
+static size_t text_bytes(const struct store_envelope *e, uint32_t wanted_domain)
+{
+	size_t bytes = e->reverse_path.size + e->envid.size;
+
+	for (uint32_t i = 0; i < e->recipient_count; i++)
+		if (e->recipients[i].domain == wanted_domain)
+			bytes += e->recipients[i].forward_path.size + e->recipients[i].orcpt.size;
+	return bytes;
+}
+
+static struct slice put_text(char **at, struct slice text)
+{
+	struct slice copy = slice_make(*at, text.size);
+
+	if (text.size > 0)
+		memcpy(*at, text.data, text.size);
+	*at += text.size;
+	return copy;
+}
+
+static bool due(const struct domain *domain, const struct store_recipient *r)
+{
+	return r->state == STORE_QUEUED && r->domain == domain->number &&
+	       (domain->queue.ignore_backoff || r->not_before_ms <= domain->relay->now.wall_ms);
+}
+
+/* One allocation: item, recipients, indices, text. NULL: no memory. */
+static struct item *item_new(struct domain *domain, uint64_t id, const struct store_envelope *e,
+			     uint64_t body_bytes)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < e->recipient_count; i++)
+		count += due(domain, &e->recipients[i]);
+
+	size_t recipients_at = sizeof(struct item);
+	size_t index_at = recipients_at + count * sizeof(struct store_recipient);
+	size_t text_at = index_at + count * sizeof(uint32_t);
+	char *memory = calloc(1, text_at + text_bytes(e, domain->number) + 1);
+	if (memory == NULL)
+		return NULL;
+
+	struct item *item = (struct item *)(void *)memory;
+	char *text = memory + text_at;
+	*item =
+	    (struct item){.domain = domain, .id = id, .body_bytes = body_bytes, .arrival_ms = e->arrival_ms};
+	item->envelope = *e;
+	item->envelope.reverse_path = put_text(&text, e->reverse_path);
+	item->envelope.envid = put_text(&text, e->envid);
+	item->envelope.client_address = item->envelope.client_name = (struct slice){.data = NULL, .size = 0};
+	item->envelope.helo = item->envelope.message_id = item->envelope.client_name;
+	item->envelope.recipients = (struct store_recipient *)(void *)(memory + recipients_at);
+	item->envelope.recipient_count = count;
+	item->recipient_index = (uint32_t *)(void *)(memory + index_at);
+	for (uint32_t i = 0, n = 0; i < e->recipient_count; i++) {
+		if (!due(domain, &e->recipients[i]))
+			continue;
+		item->envelope.recipients[n] = e->recipients[i];
+		item->envelope.recipients[n].forward_path = put_text(&text, e->recipients[i].forward_path);
+		item->envelope.recipients[n].orcpt = put_text(&text, e->recipients[i].orcpt);
+		item->envelope.recipients[n].last_reply = (struct slice){.data = NULL, .size = 0};
+		item->recipient_index[n++] = i;
+	}
+	memcpy(item->id_key, &id, sizeof(id));
+	return item;
+}
+
+static struct item *find_item(const struct queue *queue, uint64_t id)
+{
+	struct map_node *node = map_find(&queue->items, slice_make(&id, sizeof(id)));
+
+	return node != NULL ? container_of(node, struct item, by_id) : NULL;
+}
+
+static void item_free(struct item *item)
+{
+	map_remove(&item->domain->queue.items, &item->by_id);
+	list_remove(&item->in_end);
+	free(item);
+}
+
+static struct queue_end *end_of(struct item *item)
+{
+	return item->fresh ? &item->domain->queue.fresh : &item->domain->queue.backlog;
+}
+
+/* Earliest back-off of recipients of this domain that wait; INT64_MAX: none. */
+static int64_t earliest_backoff(const struct domain *domain, const struct store_envelope *e)
+{
+	int64_t earliest = INT64_MAX;
+
+	for (uint32_t i = 0; i < e->recipient_count; i++) {
+		const struct store_recipient *r = &e->recipients[i];
+		if (r->state == STORE_QUEUED && r->domain == domain->number && r->not_before_ms < earliest)
+			earliest = r->not_before_ms;
+	}
+	return earliest;
+}
+
+/* --- passes
+ * -------------------------------------------------------------------------------------------------------- */
+
+static void note_due(struct domain *domain, int64_t due_ms)
+{
+	struct queue *queue = &domain->queue;
+	struct relay *relay = domain->relay;
+
+	if (due_ms >= queue->next_due_ms)
+		return;
+	queue->next_due_ms = due_ms;
+	int64_t wait_ms = due_ms - relay->now.wall_ms;
+	/* Not more often than each second, so that many small back-offs make few passes; the wall clock may
+	 * have jumped. */
+	if (wait_ms < 1000)
+		wait_ms = 1000;
+	timer_set(&relay->timers, &queue->due_timer, relay->now.now_us + CLOCK_MS(wait_ms));
+}
+
+static void end_reset(struct queue_end *end, uint64_t cursor)
+{
+	list_each_safe(node, after, &end->ready) item_free(container_of(node, struct item, in_end));
+	end->ready_count = 0;
+	end->cursor = cursor;
+	end->exhausted = false;
+	end->loading = false;
+	end->arrived_meanwhile = false;
+}
+
+/* Everything that the fresh end has considered belongs to the backlog from now on; the backlog is read from
+ * the oldest. */
+static void begin_pass(struct domain *domain)
+{
+	struct queue *queue = &domain->queue;
+
+	queue->next_due_ms = INT64_MAX;
+	timer_clear(&domain->relay->timers, &queue->due_timer);
+	if (queue->fresh.cursor >= queue->fresh_from)
+		queue->fresh_from = queue->fresh.cursor + 1;
+	queue->generation++;
+	end_reset(&queue->backlog, 0);
+	queue->fresh.loading = false;
+	domain_wake(domain);
+}
+
+static void due_timer_fired(struct timer *timer)
+{
+	struct queue *queue = container_of(timer, struct queue, due_timer);
+	struct domain *domain = container_of(queue, struct domain, queue);
+
+	queue->next_due_ms = INT64_MAX;
+	begin_pass(domain);
+}
+
+void queue_init(struct queue *queue, struct domain *domain, uint64_t fresh_from)
+{
+	*queue = (struct queue){.fresh_from = fresh_from, .next_due_ms = INT64_MAX};
+	list_init(&queue->backlog.ready);
+	list_init(&queue->fresh.ready);
+	queue->fresh.cursor = fresh_from - 1;
+	queue->due_timer.fire = due_timer_fired;
+	map_init(&queue->items, rng_next(&domain->relay->rng));
+}
+
+void queue_deinit(struct queue *queue)
+{
+	struct domain *domain = container_of(queue, struct domain, queue);
+
+	timer_clear(&domain->relay->timers, &queue->due_timer);
+	end_reset(&queue->backlog, 0);
+	end_reset(&queue->fresh, 0);
+	check(queue->items.count == 0);
+	map_deinit(&queue->items);
+}
+
+void queue_restart(struct domain *domain, bool ignore_backoff)
+{
+	struct queue *queue = &domain->queue;
+	struct store *store = domain->relay->ports.store;
+
+	queue->fresh_from = store->ops->next_id(store, domain->relay->now.wall_ms);
+	queue->ignore_backoff = ignore_backoff;
+	end_reset(&queue->fresh, queue->fresh_from - 1);
+	queue->fresh.cursor = queue->fresh_from - 1;
+	begin_pass(domain);
+}
+
+void queue_drop(struct domain *domain)
+{
+	queue_restart(domain, false);
+}
+
+void queue_release(struct domain *domain)
+{
+	domain->queue.ignore_backoff = true;
+	begin_pass(domain);
+}
+
+/* --- reading on
+ * ------------------------------------------------------------------------------------------------------ */
+
+struct walk {
+	struct domain *domain;
+	uint32_t generation;
+	bool fresh;
+};
+
+/* Adds the entry to its end, or notes when it will be due. */
+static void take_entry(struct domain *domain, struct queue_end *end, bool fresh, uint64_t id,
+		       const struct store_envelope *envelope, uint64_t body_bytes)
+{
+	struct queue *queue = &domain->queue;
+
+	if (find_item(queue, id) != NULL)
+		return;
+	struct item *item = item_new(domain, id, envelope, body_bytes);
+	if (item == NULL || item->envelope.recipient_count == 0) {
+		int64_t due_ms =
+		    item != NULL ? earliest_backoff(domain, envelope) : domain->relay->now.wall_ms + 1000;
+		free(item);
+		if (due_ms != INT64_MAX)
+			note_due(domain, due_ms);
+		return;
+	}
+	if (map_insert(&queue->items, &item->by_id, slice_make(item->id_key, sizeof(item->id_key))) != 0) {
+		free(item);
+		note_due(domain, domain->relay->now.wall_ms + 1000);
+		return;
+	}
+	item->fresh = fresh;
+	list_add_last(&end->ready, &item->in_end);
+	end->ready_count++;
+}
+
+static void walk_done(void *owner, enum store_result result, const struct store_entry *entries, size_t count,
+		      bool more)
+{
+	struct walk *walk = owner;
+	struct domain *domain = walk->domain;
+	struct relay *relay = domain->relay;
+	struct queue *queue = &domain->queue;
+	struct queue_end *end = walk->fresh ? &queue->fresh : &queue->backlog;
+	bool current = walk->generation == queue->generation;
+	bool fresh = walk->fresh;
+
+	free(walk);
+	relay_enter(relay);
+	relay->operations--;
+	queue->walks--;
+	if (!current)
+		return;
+	end->loading = false;
+	if (result != STORE_OK) {
+		note_due(domain, relay->now.wall_ms + 1000);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!fresh && entries[i].id >= queue->fresh_from) {
+			more = false;
+			break;
+		}
+		end->cursor = entries[i].id;
+		if (!commit_pending(relay, entries[i].id))
+			take_entry(domain, end, fresh, entries[i].id, &entries[i].envelope,
+				   entries[i].body_bytes);
+	}
+	end->exhausted = !more && !end->arrived_meanwhile;
+	end->arrived_meanwhile = false;
+	if (!fresh && end->exhausted)
+		queue->ignore_backoff = false;
+	domain_wake(domain);
+}
+
+static void read_on(struct domain *domain, bool fresh)
+{
+	struct relay *relay = domain->relay;
+	struct queue *queue = &domain->queue;
+	struct queue_end *end = fresh ? &queue->fresh : &queue->backlog;
+
+	if (end->exhausted || end->loading || end->ready_count + QUEUE_PAGE > QUEUE_ITEMS_MAX)
+		return;
+	struct walk *walk = malloc(sizeof(*walk));
+	if (walk == NULL) {
+		note_due(domain, relay->now.wall_ms + 1000);
+		return;
+	}
+	*walk = (struct walk){.domain = domain, .generation = queue->generation, .fresh = fresh};
+	end->loading = true;
+	queue->walks++;
+	relay->operations++;
+	relay->ports.store->ops->walk(relay->ports.store, domain->number, end->cursor, QUEUE_PAGE, walk_done,
+				      walk);
+}
+
+void queue_fill_canary(struct domain *domain)
+{
+	read_on(domain, false);
+	read_on(domain, true);
+}
+
+void queue_fill(struct domain *domain)
+{
+	struct queue *queue = &domain->queue;
+
+	queue_fill_canary(domain);
+	turns_ready(&domain->feed->turns, &domain->turn, queue->fresh.ready_count > 0,
+		    queue->backlog.ready_count > 0);
+}
+
+void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
+		   uint64_t body_bytes)
+{
+	struct queue *queue = &domain->queue;
+	struct queue_end *end = id >= queue->fresh_from ? &queue->fresh : &queue->backlog;
+	bool passed_over = id <= end->cursor; /* a walk has seen it, or a later one was added before */
+
+	if (end->loading)
+		end->arrived_meanwhile = true;
+	if (!passed_over && (!end->exhausted || end->ready_count >= QUEUE_ITEMS_MAX || !feed_flows(domain))) {
+		end->exhausted = false;
+	} else {
+		take_entry(domain, end, end == &queue->fresh, id, envelope, body_bytes);
+		if (!passed_over)
+			end->cursor = id;
+	}
+	domain_wake(domain);
+}
+
+/* --- giving out
+ * ------------------------------------------------------------------------------------------------------ */
+
+static struct item *take(struct queue_end *end, struct item *item)
+{
+	list_remove(&item->in_end);
+	end->ready_count--;
+	return item;
+}
+
+struct item *queue_take(struct domain *domain, bool fresh)
+{
+	struct queue_end *end = fresh ? &domain->queue.fresh : &domain->queue.backlog;
+	struct list *first = list_first(&end->ready);
+
+	return first != NULL ? take(end, container_of(first, struct item, in_end)) : NULL;
+}
+
+/* RECOVERY §1.2: small, one recipient; which one changes with each failure. */
+static bool better_canary(const struct item *a, const struct item *b)
+{
+	bool a_single = a->envelope.recipient_count == 1, b_single = b->envelope.recipient_count == 1;
+
+	if (a_single != b_single)
+		return a_single;
+	return a->body_bytes < b->body_bytes;
+}
+
+struct item *queue_take_canary(struct domain *domain, uint32_t tried)
+{
+	struct queue *queue = &domain->queue;
+	struct queue_end *end = queue->backlog.ready_count > 0 ? &queue->backlog : &queue->fresh;
+	struct item *sorted[QUEUE_CANARY_CHOICE];
+	uint32_t count = 0;
+
+	list_each(node, &end->ready)
+	{
+		struct item *item = container_of(node, struct item, in_end);
+		uint32_t place = count++;
+		while (place > 0 && better_canary(item, sorted[place - 1])) {
+			sorted[place] = sorted[place - 1];
+			place--;
+		}
+		sorted[place] = item;
+		if (count == QUEUE_CANARY_CHOICE)
+			break;
+	}
+	return count > 0 ? take(end, sorted[tried % count]) : NULL;
+}
+
+void queue_return(struct item *item)
+{
+	struct domain *domain = item->domain;
+	struct queue_end *end = end_of(item);
+
+	/* An item of a former pass is in the store like all others: a walk will bring it up again. */
+	item->returns++;
+	if (!feed_flows(domain) || end->ready_count >= 2 * QUEUE_ITEMS_MAX) {
+		item_free(item);
+		note_due(domain, domain->relay->now.wall_ms + 1000);
+		return;
+	}
+	list_add_first(&end->ready, &item->in_end);
+	end->ready_count++;
+	domain_wake(domain);
+}
+
+void queue_finish(struct item *item, int64_t due_ms)
+{
+	struct domain *domain = item->domain;
+
+	item_free(item);
+	if (due_ms != INT64_MAX)
+		note_due(domain, due_ms);
+}

@@ -1,0 +1,100 @@
+/* The queue of one domain, as far as it is in memory: a window on what the store holds.
+ *
+ * The store is walked in two places, so that fresh mail does not wait behind the backlog:
+ *	backlog  ids below fresh_from, oldest first
+ *	fresh    ids from fresh_from on
+ * Each end keeps at most QUEUE_ITEMS_MAX ready items; `cursor` is the last id considered, `exhausted` says
+ *that the store has nothing behind it. A message that is committed while its end is exhausted is added
+ *without reading it back.
+ *
+ * An entry that may not be tried yet (its own back-off) is passed over; when the earliest of these is due a
+ *new pass begins: the backlog end starts again from 0 and everything considered by the fresh end becomes
+ *backlog. So memory does not grow with the number of held or deferred messages, and a lane that is down costs
+ *nothing per message.
+ *
+ * Items in transit are remembered by id, so that no walk can bring a message up twice.
+ */
+#ifndef RELAY_QUEUE_H
+#define RELAY_QUEUE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "port/store.h"
+#include "relay/timer.h"
+
+struct domain;
+
+enum {
+	QUEUE_ITEMS_MAX = 64,	  /* ready items of one end: more than the largest window */
+	QUEUE_PAGE = 32,	  /* entries asked of the store at a time */
+	QUEUE_CANARY_CHOICE = 20, /* oldest entries that a canary is chosen from (RECOVERY §1.2) */
+};
+
+/* One message with the recipients of one domain that may be tried now. Owns copies of what a transaction
+ * needs. */
+struct item {
+	struct map_node by_id;
+	struct list in_end; /* while ready */
+	struct domain *domain;
+	uint64_t id;
+	char id_key[sizeof(uint64_t)];
+	uint64_t body_bytes;
+	int64_t arrival_ms;
+	bool fresh;
+	uint32_t returns; /* how often it came back without a verdict of its own */
+	struct store_envelope
+	    envelope;		   /* only the recipients of this item; slices into the same allocation */
+	uint32_t *recipient_index; /* of each, in the stored envelope */
+};
+
+struct queue_end {
+	struct list ready;
+	size_t ready_count;
+	uint64_t cursor;
+	bool exhausted, loading;
+	bool arrived_meanwhile; /* a message came while a walk was under way */
+};
+
+struct queue {
+	struct queue_end backlog, fresh;
+	uint64_t fresh_from;
+	struct map items;    /* all in memory, ready or in transit */
+	int64_t next_due_ms; /* wall clock: earliest back-off that was passed over; INT64_MAX: none */
+	bool ignore_backoff; /* this pass takes everything (the domain has just opened) */
+	uint32_t generation; /* grows with each restart: a walk of an older one is ignored */
+	uint32_t walks;	     /* under way */
+	struct timer due_timer;
+};
+
+void queue_init(struct queue *queue, struct domain *domain, uint64_t fresh_from);
+void queue_deinit(struct queue *queue); /* items in transit must be gone */
+
+/* The lane has come back, the domain has opened: all that waits is backlog, read anew from the oldest on. */
+void queue_restart(struct domain *domain, bool ignore_backoff);
+/* The lane went down or the domain was stopped: ready items are dropped from memory (they are in the store).
+ */
+void queue_drop(struct domain *domain);
+
+/* A message was committed with recipients of this domain. */
+void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
+		   uint64_t body_bytes);
+
+/* Reads on where needed, and tells turns what is ready. */
+void queue_fill(struct domain *domain);
+/* The same for a domain whose mail does not flow: only canaries are taken. */
+void queue_fill_canary(struct domain *domain);
+/* Takes the next item of that end, or NULL. */
+struct item *queue_take(struct domain *domain, bool fresh);
+/* Not sent, nothing learnt about it: first in its end again. */
+void queue_return(struct item *item);
+/* Its results are in the store. due_ms: earliest back-off among its recipients, or INT64_MAX when all have
+ * ended. */
+void queue_finish(struct item *item, int64_t due_ms);
+/* An administrator wants it tried now. */
+void queue_release(struct domain *domain);
+
+/* A canary: one of the oldest that are ready, small ones first, another one each time (tried counts the
+ * failures so far). NULL: nothing is ready yet; queue_fill sees to it. */
+struct item *queue_take_canary(struct domain *domain, uint32_t tried);
+
+#endif

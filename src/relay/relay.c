@@ -1,0 +1,155 @@
+#include "relay/relay.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "relay/admin_private.h"
+#include "relay/feed.h"
+#include "relay/inbound.h"
+#include "relay/outbound.h"
+#include "relay/save.h"
+
+void relay_config_defaults(struct relay_config *config, const char *hostname)
+{
+	*config = (struct relay_config){
+	    .hostname = hostname,
+	    .sessions_max = RELAY_SESSIONS_MAX,
+	    .sessions_per_address_max = RELAY_SESSIONS_PER_ADDRESS_MAX,
+	    .smtp_port = 25,
+	    .connect_timeout_ms = 5000,
+	    .hold_ms = (int64_t)RELAY_HOLD_DAYS * 24 * 3600 * 1000,
+	};
+	smtp_server_config_defaults(&config->server, hostname);
+	smtp_client_config_defaults(&config->client, hostname);
+	/* A tarpit answers within a minute (RECOVERY §1.2); waiting longer for a banner only ties up the
+	 * lane. */
+	config->client.banner_timeout_ms = 60 * 1000;
+	lane_config_defaults(&config->lane);
+}
+
+struct relay *relay_new(const struct relay_config *config, const struct relay_ports *ports)
+{
+	struct relay *relay = calloc(1, sizeof(*relay));
+
+	if (relay == NULL)
+		return NULL;
+	relay->config = *config;
+	relay->ports = *ports;
+	relay_enter(relay);
+	relay->started_ms = relay->now.wall_ms;
+	rng_init(&relay->rng, ports->seed);
+	map_init(&relay->domains, rng_next(&relay->rng));
+	map_init(&relay->feeds, rng_next(&relay->rng));
+	map_init(&relay->clients, rng_next(&relay->rng));
+	map_init(&relay->committing, rng_next(&relay->rng));
+	list_init(&relay->domains_by_name);
+	list_init(&relay->feeds_by_name);
+	list_init(&relay->dispatch);
+	list_init(&relay->inbounds);
+	list_init(&relay->admin_requests);
+	save_load_all(relay);
+	return relay;
+}
+
+static void free_inbounds(struct relay *relay)
+{
+	list_each_safe(node, after, &relay->inbounds)
+	    inbound_free(container_of(node, struct inbound, in_relay));
+	commit_free_all(relay);
+}
+
+static void free_feeds(struct relay *relay)
+{
+	list_each_safe(node, after, &relay->feeds_by_name)
+	{
+		struct feed *feed = container_of(node, struct feed, by_name);
+		list_each_safe(conn, next, &feed->connections)
+		    outbound_kill(container_of(conn, struct outbound, in_feed));
+	}
+}
+
+static void free_domains(struct relay *relay)
+{
+	/* The last domain of a feed takes the feed with it. */
+	list_each_safe(node, after, &relay->domains_by_name)
+	    domain_free(container_of(node, struct domain, by_name));
+}
+
+void relay_free(struct relay *relay)
+{
+	if (relay == NULL)
+		return;
+	admin_cancel_all(relay);
+	free_inbounds(relay);
+	free_feeds(relay);
+	free_domains(relay);
+	check(relay->feeds.count == 0);
+	map_deinit(&relay->domains);
+	map_deinit(&relay->feeds);
+	map_deinit(&relay->clients);
+	map_deinit(&relay->committing);
+	free(relay);
+}
+
+bool relay_ready(const struct relay *relay)
+{
+	return relay->ready;
+}
+
+void relay_accept(struct relay *relay, struct net_conn *conn)
+{
+	relay_enter(relay);
+	inbound_new(relay, conn);
+}
+
+void relay_run(struct relay *relay)
+{
+	relay_enter(relay);
+	timers_run(&relay->timers, relay->now.now_us);
+
+	/* Feeds that are woken meanwhile come at the end; each is run at most once in this turn. */
+	struct list turn;
+	list_init(&turn);
+	list_each_safe(node, after, &relay->dispatch)
+	{
+		list_remove(node);
+		list_add_last(&turn, node);
+	}
+	while (!list_empty(&turn)) {
+		struct feed *feed = container_of(list_first(&turn), struct feed, in_dispatch);
+		list_remove(&feed->in_dispatch);
+		feed_run(feed);
+	}
+}
+
+int64_t relay_deadline(const struct relay *relay)
+{
+	if (!list_empty(&relay->dispatch))
+		return relay->now.now_us;
+	return timers_next(&relay->timers);
+}
+
+void relay_shut_down(struct relay *relay)
+{
+	relay_enter(relay);
+	relay->shutting_down = true;
+	list_each_safe(node, after, &relay->inbounds)
+	{
+		struct inbound *in = container_of(node, struct inbound, in_relay);
+		smtp_server_shut_down(in->server);
+		inbound_run(in);
+	}
+	list_each(node, &relay->feeds_by_name)
+	{
+		struct feed *feed = container_of(node, struct feed, by_name);
+		list_each_safe(idle, next, &feed->idle)
+		    outbound_quit(container_of(idle, struct outbound, in_idle));
+	}
+	if (relay->ready)
+		save_changes(relay);
+}
+
+bool relay_quiet(const struct relay *relay)
+{
+	return relay->inbound_count == 0 && relay->outbound_count == 0 && relay->operations == 0;
+}

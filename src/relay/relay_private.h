@@ -1,0 +1,57 @@
+/* What the files of the core share: the relay itself. Each noun has its own header.
+ */
+#ifndef RELAY_RELAY_PRIVATE_H
+#define RELAY_RELAY_PRIVATE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/rng.h"
+#include "relay/relay.h"
+#include "relay/timer.h"
+
+struct relay_counters { /* since start */
+	uint64_t accepted_messages, accepted_recipients, refused_recipients;
+	uint64_t delivered_recipients, deferred_recipients;
+	uint64_t duplicates_possible; /* transactions whose reply to the dot was never seen */
+};
+
+struct relay {
+	struct relay_config config;
+	struct relay_ports ports;
+	struct clock_reading now; /* of the event that is being handled */
+	struct rng rng;
+	struct timers timers;
+	struct relay_counters counters;
+	int64_t started_ms;
+
+	bool ready; /* domains and lanes have been read */
+	bool shutting_down;
+	uint32_t loading; /* store operations of the start that are under way */
+
+	struct map domains;	     /* struct domain by name, lower case */
+	struct list domains_by_name; /* the same, sorted */
+	uint32_t next_domain_number;
+	struct map feeds; /* struct feed by name */
+	struct list feeds_by_name;
+	struct list dispatch; /* feeds that have something to decide */
+
+	struct list inbounds; /* inbound sessions */
+	uint32_t inbound_count;
+	struct map clients;    /* sessions per client address */
+	struct map committing; /* messages whose commit has no answer yet, by id */
+
+	uint32_t outbound_count;
+	uint32_t operations;	    /* store operations whose completion we await */
+	struct list admin_requests; /* administration that is under way */
+	struct timer save_timer;
+};
+
+/* At the entry of each event from a port. */
+static inline void relay_enter(struct relay *relay)
+{
+	relay->now = relay->ports.clock->read(relay->ports.clock);
+}
+
+/* "domain/" and "lane/" and what they hold in the store's key-value part: see save.c. */
+
+#endif

@@ -1,0 +1,369 @@
+/* What a transaction's outcomes mean: verdicts, news for lane and domain, the record in the store, the log.
+ */
+#include "relay/outbound.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum {
+	RECORD_RETRY_MS =
+	    1000, /* a record that the store could not write is tried again: the result must not be lost */
+	RETURNS_MAX = 3, /* so often a message goes back without a verdict, then it gets a back-off */
+	RETURN_BACKOFF_MS = 60 * 1000,
+};
+
+static enum verdict_stage stage_of(enum client_stage stage)
+{
+	static const enum verdict_stage table[] = {
+	    [CLIENT_STAGE_CONNECT] = VERDICT_AT_CONNECT, [CLIENT_STAGE_BANNER] = VERDICT_AT_BANNER,
+	    [CLIENT_STAGE_EHLO] = VERDICT_AT_EHLO,	 [CLIENT_STAGE_TLS] = VERDICT_AT_TLS,
+	    [CLIENT_STAGE_MAIL] = VERDICT_AT_MAIL,	 [CLIENT_STAGE_RCPT] = VERDICT_AT_RCPT,
+	    [CLIENT_STAGE_DATA] = VERDICT_AT_DATA,	 [CLIENT_STAGE_BODY] = VERDICT_AT_BODY,
+	    [CLIENT_STAGE_DOT] = VERDICT_AT_DOT,	 [CLIENT_STAGE_FEATURE] = VERDICT_AT_FEATURE,
+	};
+	return table[stage];
+}
+
+static enum verdict_what what_of(enum client_end end)
+{
+	switch (end) {
+	case CLIENT_TIMEOUT:
+		return VERDICT_CONN_TIMEOUT;
+	case CLIENT_LOST:
+		return VERDICT_CONN_RESET;
+	case CLIENT_GARBAGE:
+		return VERDICT_CONN_GARBAGE;
+	case CLIENT_PENDING:
+	case CLIENT_ACCEPTED:
+	case CLIENT_REPLIED:
+	case CLIENT_NOT_TRIED:
+		break;
+	}
+	return VERDICT_REPLY;
+}
+
+struct verdict_event results_event(const struct client_outcome *outcome, const struct outbound *out,
+				   uint32_t accepted_before)
+{
+	const struct reply *reply = &outcome->reply;
+
+	return (struct verdict_event){
+	    .stage = stage_of(outcome->stage),
+	    .what = what_of(outcome->end),
+	    .code = reply->code,
+	    .class = reply->class,
+	    .subject = reply->subject,
+	    .detail = reply->detail,
+	    .text = slice_of(reply->text),
+	    .recipients = out->transaction.recipient_count,
+	    .accepted_before = accepted_before,
+	    .others_open = outbound_others_open(out),
+	};
+}
+
+static struct verdict_result judge(const struct client_outcome *outcome, const struct outbound *out,
+				   uint32_t accepted_before, struct verdict_event *ret_event)
+{
+	*ret_event = results_event(outcome, out, accepted_before);
+#ifdef DEFECT_LOST_IS_OK /* seeded defect: a closed connection is taken for success */
+	if (outcome->end == CLIENT_LOST)
+		return (struct verdict_result){.verdict = VERDICT_OK, .rule = "defect"};
+#endif
+	if (outcome->end == CLIENT_ACCEPTED)
+		return (struct verdict_result){.verdict = VERDICT_OK, .rule = "accepted"};
+	if (out->body_failed) /* our fault: says nothing of the server */
+		return (struct verdict_result){.verdict = VERDICT_MESSAGE,
+					       .rule = "the stored message cannot be read"};
+	if (outcome->end == CLIENT_NOT_TRIED && outcome->stage != CLIENT_STAGE_FEATURE)
+		return (struct verdict_result){.verdict = VERDICT_LATER, .rule = "not tried"};
+	return verdict_judge(ret_event);
+}
+
+/* Does this verdict belong to the recipient or message, so that it is written down there? The others concern
+ * the lane, or say nothing; the message simply waits. */
+static bool is_own(enum verdict verdict)
+{
+	switch (verdict) {
+	case VERDICT_OK:
+	case VERDICT_DOMAIN:
+	case VERDICT_REFUSED:
+	case VERDICT_RECIPIENT:
+	case VERDICT_MESSAGE:
+	case VERDICT_US:
+	case VERDICT_UNKNOWN:
+		return true;
+	case VERDICT_HOST:
+	case VERDICT_CONN_LIMIT:
+	case VERDICT_RATE:
+	case VERDICT_PRESSURE:
+	case VERDICT_BUSY:
+	case VERDICT_LATER:
+		break;
+	}
+	return false;
+}
+
+/* --- log
+ * --------------------------------------------------------------------------------------------------------------------
+ */
+
+static const char *status_word(enum verdict verdict)
+{
+	return verdict == VERDICT_OK ? "sent" : "deferred";
+}
+
+static void log_recipient(const struct outbound *out, const struct store_recipient *recipient,
+			  enum verdict verdict, const char *rule, const struct reply *reply)
+{
+	struct relay *relay = out->feed->relay;
+	char status[16], words[REPLY_TEXT_MAX + 32];
+	int64_t delay_ms = relay->now.wall_ms - out->item->arrival_ms;
+
+	reply_status(reply, status);
+	(void)reply_format(reply, words, sizeof(words));
+	log_event(relay->ports.log, LOG_LEVEL_INFO, "delivery", out->item->id, "",
+		  LOG_TEXT("from", out->item->envelope.reverse_path), LOG_TEXT("to", recipient->forward_path),
+		  LOG_TEXT("relay", slice_of(out->relay_text)), LOG_NUMBER("delay_ms", delay_ms),
+		  LOG_TEXT("dsn", slice_of(status)), LOG_TEXT("status", slice_of(status_word(verdict))),
+		  LOG_TEXT("verdict", slice_of(rule)), LOG_TEXT("reply", slice_of(words)));
+}
+
+/* --- the record
+ * ---------------------------------------------------------------------------------------------------------------
+ */
+
+static void add_change(struct outbound *out, uint32_t index, const struct verdict_event *event,
+		       enum verdict verdict, struct slice words)
+{
+	const struct item *item = out->item;
+	const struct store_recipient *recipient = &item->envelope.recipients[index];
+	int64_t backoff_ms = verdict_backoff_ms(verdict, event, recipient->attempts + 1);
+	struct store_change *change = &out->changes[out->change_count++];
+
+	*change = (struct store_change){
+	    .recipient = item->recipient_index[index],
+	    .state = verdict == VERDICT_OK ? STORE_DELIVERED : STORE_QUEUED,
+	    .attempts = recipient->attempts + 1,
+	    .not_before_ms = verdict == VERDICT_OK ? 0 : out->feed->relay->now.wall_ms + backoff_ms,
+	    .reply = words,
+	    .relay = slice_of(out->relay_text),
+	};
+	if (verdict != VERDICT_OK && change->not_before_ms < out->due_ms)
+		out->due_ms = change->not_before_ms;
+}
+
+struct summary {		   /* of one transaction */
+	enum verdict lane_verdict; /* the worst that concerns the lane */
+	enum lane_kind lane_kind;
+	enum verdict domain_verdict; /* OK if one was accepted, else the worst own one */
+	uint32_t ok, deferred, waiting, domain_index;
+	const struct reply *lane_reply, *domain_reply;
+};
+
+/* More serious first. */
+static int lane_weight(enum verdict verdict)
+{
+	static const int weight[] = {
+	    [VERDICT_OK] = 1,	  [VERDICT_LATER] = 2, [VERDICT_MESSAGE] = 3,	[VERDICT_REFUSED] = 3,
+	    [VERDICT_DOMAIN] = 3, [VERDICT_US] = 3,    [VERDICT_RECIPIENT] = 4, [VERDICT_UNKNOWN] = 5,
+	    [VERDICT_BUSY] = 6,	  [VERDICT_RATE] = 7,  [VERDICT_PRESSURE] = 8,	[VERDICT_CONN_LIMIT] = 9,
+	    [VERDICT_HOST] = 10,
+	};
+	return weight[verdict];
+}
+
+static void sum_up(struct summary *sum, const struct verdict_result *result, const struct reply *reply,
+		   uint32_t index)
+{
+	if (result->verdict == VERDICT_OK)
+		sum->ok++;
+	else
+		sum->deferred++;
+	if (sum->lane_reply == NULL || lane_weight(result->verdict) > lane_weight(sum->lane_verdict)) {
+		sum->lane_verdict = result->verdict;
+		sum->lane_kind = result->kind;
+		sum->lane_reply = reply;
+	}
+	if (!is_own(result->verdict)) {
+		sum->waiting++;
+		return;
+	}
+	bool first = sum->domain_reply == NULL;
+	if (first || result->verdict == VERDICT_OK ||
+	    (sum->domain_verdict != VERDICT_OK && result->verdict == VERDICT_DOMAIN)) {
+		sum->domain_verdict = result->verdict;
+		sum->domain_reply = reply;
+		sum->domain_index = index;
+	}
+}
+
+static void tell_lane(struct outbound *out, const struct summary *sum)
+{
+	struct feed *feed = out->feed;
+	struct relay *relay = feed->relay;
+	const struct smtp_client_transaction *t = &out->transaction;
+	char words[REPLY_TEXT_MAX + 32] = "";
+
+	if (sum->lane_reply != NULL)
+		(void)reply_format(sum->lane_reply, words, sizeof(words));
+	/* One that was accepted proves more than any refusal of the others. */
+	bool proven = sum->ok > 0 && lane_weight(sum->lane_verdict) < lane_weight(VERDICT_BUSY);
+	struct lane_sample sample = {
+	    .verdict = proven ? VERDICT_OK : sum->lane_verdict,
+	    .kind = sum->lane_kind,
+	    .canary = out->probe,
+	    .mail_sent_us = t->mail_sent_us,
+	    .mail_reply_us = t->mail_reply_us,
+	    .done_us = t->done_us,
+	    .bytes = t->size_bytes,
+	    .recipients_ok = sum->ok,
+	    .recipients_deferred = sum->deferred,
+	    .reply = slice_of(words),
+	};
+	feed->changed = true;
+	if (lane_transaction_ended(&feed->lane, &sample, relay->now.now_us, relay->now.wall_ms))
+		feed_changed(feed);
+}
+
+static void tell_domain(struct outbound *out, const struct summary *sum)
+{
+	struct domain *domain = out->item->domain;
+	struct relay *relay = out->feed->relay;
+	const struct store_envelope *e = &out->item->envelope;
+	char words[REPLY_TEXT_MAX + 32];
+
+	if (sum->domain_reply == NULL) {
+		if (out->canary)
+			domain_canary_abandoned(&domain->flow);
+		return;
+	}
+	(void)reply_format(sum->domain_reply, words, sizeof(words));
+	uint64_t recipient = map_hash(e->recipients[sum->domain_index].forward_path, relay->ports.seed);
+	uint64_t sender = map_hash(e->reverse_path, relay->ports.seed);
+	bool changed = domain_outcome(&domain->flow, sum->domain_verdict, recipient, sender, slice_of(words),
+				      &relay->rng, relay->now.now_us, relay->now.wall_ms);
+	domain_flow_was(domain, changed);
+}
+
+/* Nothing more is known of this message, or everything is written down: the item goes, or goes back. */
+static void settle(struct outbound *out)
+{
+	struct item *item = out->item;
+
+	out->item = NULL;
+	free(out->changes);
+	out->changes = NULL;
+	if (out->change_count == 0)
+		queue_return(item);
+	else
+		queue_finish(item, out->due_ms);
+	out->change_count = 0;
+	outbound_recorded(out);
+}
+
+static void recorded(void *owner, enum store_result result, enum store_reason reason)
+{
+	struct outbound *out = owner;
+	struct relay *relay = out->feed->relay;
+
+	out->references--;
+	relay_enter(relay);
+	relay->operations--;
+	if (out->dead) {
+		outbound_unused(out);
+		return;
+	}
+	if (result == STORE_OK || reason == STORE_REASON_MISSING) {
+		settle(out);
+		return;
+	}
+	log_event(relay->ports.log, LOG_LEVEL_ALARM, "store", out->item->id,
+		  "the result of a delivery cannot be written down: tried again until it can",
+		  LOG_NUMBER("reason", reason));
+	out->retry = true;
+	timer_set(&relay->timers, &out->timer, relay->now.now_us + CLOCK_MS(RECORD_RETRY_MS));
+}
+
+void results_record(struct outbound *out)
+{
+	struct relay *relay = out->feed->relay;
+	struct store *store = relay->ports.store;
+
+	out->references++;
+	relay->operations++;
+	store->ops->amend(store, out->item->id, 0, 0, out->changes, out->change_count, relay->now.wall_ms,
+			  recorded, out);
+}
+
+static const struct client_outcome *outcome_of(const struct outbound *out, uint32_t index)
+{
+#ifdef DEFECT_WRONG_RECIPIENT /* seeded defect: after mixed pipelined replies the neighbour's outcome is \
+				 taken */
+	index = (index + 1) % out->transaction.recipient_count;
+#endif
+	return &out->transaction.recipients[index].outcome;
+}
+
+static void judge_recipient(struct outbound *out, uint32_t index, struct summary *sum)
+{
+	const struct client_outcome *outcome = outcome_of(out, index);
+	struct verdict_event event;
+	struct verdict_result result = judge(outcome, out, sum->ok, &event);
+	bool tired = result.verdict == VERDICT_LATER && out->item->returns >= RETURNS_MAX;
+
+	if (tired) /* it came back again and again without any verdict: not at once any more */
+		result.verdict = VERDICT_MESSAGE;
+	sum_up(sum, &result, &outcome->reply, index);
+	log_recipient(out, &out->item->envelope.recipients[index], result.verdict, result.rule,
+		      &outcome->reply);
+	if (is_own(result.verdict))
+		add_change(out, index, &event, result.verdict, slice_of(outcome->reply.text));
+}
+
+static void count(struct relay *relay, const struct summary *sum)
+{
+	relay->counters.delivered_recipients += sum->ok;
+	relay->counters.deferred_recipients += sum->deferred;
+	if (sum->lane_verdict == VERDICT_UNKNOWN)
+		relay->counters.duplicates_possible++;
+}
+
+void results_of(struct outbound *out)
+{
+	struct relay *relay = out->feed->relay;
+	uint32_t recipients = out->transaction.recipient_count;
+	struct summary sum = {.lane_verdict = VERDICT_LATER};
+
+	out->due_ms = INT64_MAX;
+	out->change_count = 0;
+	free(out->changes);
+	out->changes = calloc(recipients, sizeof(*out->changes));
+	if (out->changes == NULL) { /* the outcomes stay where they are: judged again in a moment */
+		out->retry = true;
+		timer_set(&relay->timers, &out->timer, relay->now.now_us + CLOCK_MS(RECORD_RETRY_MS));
+		return;
+	}
+	for (uint32_t i = 0; i < recipients; i++)
+		judge_recipient(out, i, &sum);
+	if (sum.waiting > 0 && out->change_count > 0)
+		out->due_ms = relay->now.wall_ms;
+	count(relay, &sum);
+	tell_lane(out, &sum);
+	tell_domain(out, &sum);
+	if (out->change_count > 0)
+		results_record(out);
+	else
+		settle(out);
+}
+
+void results_retry(struct outbound *out)
+{
+	out->retry = false;
+	if (out->changes == NULL)
+		results_of(out);
+	else
+		results_record(out);
+}

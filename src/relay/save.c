@@ -1,0 +1,356 @@
+#include "relay/save.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "relay/discover.h"
+#include "relay/feed.h"
+
+enum { LOAD_PAGE = 100 };
+
+/* --- a domain's record as text
+ * ------------------------------------------------------------------------------------------ */
+
+int save_write_domain(const struct domain *domain, struct buffer *to)
+{
+	int error = buffer_printf(to, "version=1\nnumber=%u\nadded_ms=%lld\nhold_ms=%lld\ndestination=%s\n",
+				  domain->number, (long long)domain->added_ms, (long long)domain->hold_ms,
+				  domain->by_mx ? "mx" : "hosts");
+
+	for (size_t i = 0; i < domain->destination.count && error == 0; i++) {
+		const struct host *host = &domain->destination.hosts[i];
+		error = buffer_printf(to, "host=%u %u %s\n", host->preference, host->port, host->name);
+	}
+	return error;
+}
+
+static int read_host(struct slice value, struct destination *destination)
+{
+	struct slice preference, port;
+	uint64_t preference_value, port_value;
+
+	if (destination->count == RELAY_HOSTS_MAX)
+		return ERR_CORRUPT;
+	if (!slice_split(&value, ' ', &preference) || !slice_split(&value, ' ', &port) || value.size == 0 ||
+	    value.size > RESOLVER_NAME_MAX || slice_to_u64(preference, &preference_value) != 0 ||
+	    slice_to_u64(port, &port_value) != 0 || preference_value > UINT16_MAX || port_value > UINT16_MAX)
+		return ERR_CORRUPT;
+	struct host *host = &destination->hosts[destination->count++];
+	*host = (struct host){.preference = (uint16_t)preference_value, .port = (uint16_t)port_value};
+	(void)snprintf(host->name, sizeof(host->name), "%.*s", SLICE_ARG(value));
+	return 0;
+}
+
+static int read_key(struct domain *domain, struct slice key, struct slice value)
+{
+	uint64_t number = 0;
+	bool is_number = slice_to_u64(value, &number) == 0;
+
+	if (slice_equal(key, SLICE("host")))
+		return read_host(value, &domain->destination);
+	if (slice_equal(key, SLICE("destination"))) {
+		domain->by_mx = slice_equal(value, SLICE("mx"));
+		return 0;
+	}
+	if (slice_equal(key, SLICE("version")))
+		return is_number && number == 1 ? 0 : ERR_CORRUPT;
+	if (slice_equal(key, SLICE("number"))) {
+		if (!is_number || number == 0 || number > UINT32_MAX)
+			return ERR_CORRUPT;
+		domain->number = (uint32_t)number;
+		return 0;
+	}
+	if (slice_equal(key, SLICE("added_ms")) && is_number)
+		domain->added_ms = (int64_t)number;
+	if (slice_equal(key, SLICE("hold_ms")) && is_number)
+		domain->hold_ms = (int64_t)number;
+	return 0; /* a key of a later version says nothing to us */
+}
+
+int save_read_domain(struct domain *domain, struct slice from)
+{
+	struct slice line, key;
+
+	domain->number = 0;
+	domain->destination.count = 0;
+	while (slice_split(&from, '\n', &line)) {
+		if (line.size == 0)
+			continue;
+		if (!slice_split(&line, '=', &key) || read_key(domain, key, line) != 0)
+			return ERR_CORRUPT;
+	}
+	return domain->number != 0 ? 0 : ERR_CORRUPT;
+}
+
+/* --- loading: domains, then their flows, then lanes
+ * ----------------------------------------------------------------------- */
+
+struct load {
+	struct relay *relay;
+	int stage; /* index into stages */
+};
+
+static void damaged(const struct relay *relay, struct slice key, int error)
+{
+	log_event(relay->ports.log, LOG_LEVEL_ALARM, "state", 0,
+		  "a record of the relay's state cannot be used: it is left as it is",
+		  LOG_TEXT("record", key), LOG_TEXT("error", slice_of(error_name(error))));
+}
+
+static void load_domain(struct relay *relay, struct slice key, struct slice name, struct slice value)
+{
+	struct domain *domain = name.size <= RELAY_DOMAIN_NAME_MAX ? domain_new(relay, name, 0) : NULL;
+	int error = domain != NULL ? save_read_domain(domain, value) : ERR_MEMORY;
+
+	if (error != 0) {
+		damaged(relay, key, error);
+		if (domain != NULL)
+			domain_free(domain);
+		return;
+	}
+	if (domain->number >= relay->next_domain_number)
+		relay->next_domain_number = domain->number + 1;
+	struct destination destination = domain->destination;
+	domain_set_destination(domain, &destination, SLICE("no server is known yet"));
+}
+
+static void load_flow(struct relay *relay, struct slice key, struct slice name, struct slice value)
+{
+	struct domain *domain = domain_find(relay, name);
+	struct clock_reading now = relay->now;
+
+	if (domain == NULL)
+		return;
+	int error = domain_flow_load(&domain->flow, value, now.now_us, now.wall_ms);
+	if (error != 0)
+		damaged(relay, key, error);
+	bool changed = domain_destination(&domain->flow, domain->feed != NULL,
+					  SLICE("no server is known yet"), now.wall_ms);
+	domain_flow_was(domain, changed);
+}
+
+static void load_lane(struct relay *relay, struct slice key, struct slice name, struct slice value)
+{
+	char text[FEED_NAME_MAX];
+
+	(void)snprintf(text, sizeof(text), "%.*s", SLICE_ARG(name));
+	struct feed *feed = feed_find(relay, text);
+	if (feed == NULL)
+		return; /* no domain has this destination any more */
+	int error = lane_load(&feed->lane, value, relay->now.now_us, relay->now.wall_ms);
+	if (error != 0)
+		damaged(relay, key, error);
+	feed_wake(feed);
+}
+
+static const struct {
+	struct slice prefix;
+	void (*load)(struct relay *relay, struct slice key, struct slice name, struct slice value);
+} stages[] = {
+    {{"domain/", 7}, load_domain},
+    {{"flow/", 5}, load_flow},
+    {{"lane/", 5}, load_lane},
+};
+
+enum { STAGES = sizeof(stages) / sizeof(stages[0]) };
+
+static void load_page(struct load *load, struct slice after);
+
+static void loaded_all(struct relay *relay)
+{
+	relay->ready = true;
+	list_each(node, &relay->domains_by_name)
+	{
+		struct domain *domain = container_of(node, struct domain, by_name);
+		if (domain->by_mx)
+			discover_start(domain);
+	}
+	save_start_timer(relay);
+}
+
+/* The state cannot be read just now: nothing is served before it can. */
+static void load_again_fired(struct timer *timer)
+{
+	struct relay *relay = container_of(timer, struct relay, save_timer);
+
+	save_load_all(relay);
+}
+
+static void loaded_page(void *owner, enum store_result result, const struct store_pair *pairs, size_t count,
+			bool more)
+{
+	struct load *load = owner;
+	struct relay *relay = load->relay;
+	char last[STORE_KEY_MAX];
+	size_t last_size = 0;
+
+	relay_enter(relay);
+	relay->operations--;
+	if (result != STORE_OK) {
+		relay->save_timer.fire = load_again_fired;
+		timer_set(&relay->timers, &relay->save_timer, relay->now.now_us + CLOCK_SECONDS(1));
+		free(load);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct slice name = slice_from(pairs[i].key, stages[load->stage].prefix.size);
+		stages[load->stage].load(relay, pairs[i].key, name, pairs[i].value);
+		last_size = pairs[i].key.size;
+		memcpy(last, pairs[i].key.data, last_size);
+	}
+	if (more && count > 0) {
+		load_page(load, slice_make(last, last_size));
+		return;
+	}
+	if (++load->stage < STAGES) {
+		load_page(load, (struct slice){.data = NULL, .size = 0});
+		return;
+	}
+	free(load);
+	loaded_all(relay);
+}
+
+static void load_page(struct load *load, struct slice after)
+{
+	struct relay *relay = load->relay;
+
+	relay->operations++;
+	relay->ports.store->ops->scan(relay->ports.store, stages[load->stage].prefix, after, LOAD_PAGE,
+				      loaded_page, load);
+}
+
+void save_load_all(struct relay *relay)
+{
+	struct load *load = calloc(1, sizeof(*load));
+
+	if (relay->next_domain_number == 0)
+		relay->next_domain_number = 1;
+	if (load == NULL) {
+		relay->save_timer.fire = load_again_fired;
+		timer_set(&relay->timers, &relay->save_timer, relay->now.now_us + CLOCK_SECONDS(1));
+		return;
+	}
+	load->relay = relay;
+	load_page(load, (struct slice){.data = NULL, .size = 0});
+}
+
+/* --- writing
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+/* "lane/" and a long list of hosts may be longer than a key can be: such a lane starts anew after a restart.
+ */
+static struct slice make_key(char *text, const char *prefix, const char *name)
+{
+	int size = snprintf(text, STORE_KEY_MAX + 1, "%s%s", prefix, name);
+
+	return slice_make(text, size <= STORE_KEY_MAX ? (size_t)size : 0);
+}
+
+static void written(void *owner, enum store_result result, enum store_reason reason)
+{
+	struct relay *relay = owner;
+
+	relay_enter(relay);
+	relay->operations--; /* a failure is made good by the next round: what it holds is a hint, not a
+				promise */
+}
+
+static void put(struct relay *relay, const char *prefix, const char *name, struct slice value)
+{
+	char text[STORE_KEY_MAX + 1];
+	struct slice key = make_key(text, prefix, name);
+
+	if (key.size == 0)
+		return;
+	relay->operations++;
+	relay->ports.store->ops->put(relay->ports.store, key, value, written, relay);
+}
+
+int save_domain(struct domain *domain, store_done *done, void *owner)
+{
+	struct relay *relay = domain->relay;
+	char text[STORE_KEY_MAX + 1];
+	struct buffer record;
+
+	buffer_init(&record, 0);
+	int error = save_write_domain(domain, &record);
+	if (error == 0) {
+		relay->operations++;
+		relay->ports.store->ops->put(relay->ports.store, make_key(text, "domain/", domain->name),
+					     buffer_slice(&record), done, owner);
+	}
+	buffer_deinit(&record);
+	return error;
+}
+
+void save_remove_domain(struct domain *domain, store_done *done, void *owner)
+{
+	struct relay *relay = domain->relay;
+	char text[STORE_KEY_MAX + 1];
+
+	put(relay, "flow/", domain->name, (struct slice){.data = NULL, .size = 0});
+	relay->operations++;
+	relay->ports.store->ops->put(relay->ports.store, make_key(text, "domain/", domain->name),
+				     (struct slice){.data = NULL, .size = 0}, done, owner);
+}
+
+static void save_feed(struct feed *feed)
+{
+	struct relay *relay = feed->relay;
+	struct buffer record;
+
+	buffer_init(&record, 0);
+	if (lane_save(&feed->lane, relay->now.now_us, &record) == 0) {
+		put(relay, "lane/", feed->name, buffer_slice(&record));
+		feed->changed = false;
+	}
+	buffer_deinit(&record);
+}
+
+static void save_flow(struct domain *domain)
+{
+	struct buffer record;
+
+	buffer_init(&record, 0);
+	if (domain_flow_save(&domain->flow, &record) == 0) {
+		put(domain->relay, "flow/", domain->name, buffer_slice(&record));
+		domain->flow_changed = false;
+	}
+	buffer_deinit(&record);
+}
+
+void save_changes(struct relay *relay)
+{
+	list_each(node, &relay->feeds_by_name)
+	{
+		struct feed *feed = container_of(node, struct feed, by_name);
+		if (feed->changed)
+			save_feed(feed);
+	}
+	list_each(node, &relay->domains_by_name)
+	{
+		struct domain *domain = container_of(node, struct domain, by_name);
+		if (domain->flow_changed && !domain->removing)
+			save_flow(domain);
+		if (domain->destination_changed && !domain->removing &&
+		    save_domain(domain, written, relay) == 0)
+			domain->destination_changed = false;
+	}
+}
+
+static void save_fired(struct timer *timer)
+{
+	struct relay *relay = container_of(timer, struct relay, save_timer);
+
+	save_changes(relay);
+	timer_set(&relay->timers, timer, relay->now.now_us + CLOCK_MS(SAVE_INTERVAL_MS));
+}
+
+void save_start_timer(struct relay *relay)
+{
+	relay->save_timer.fire = save_fired;
+	timer_set(&relay->timers, &relay->save_timer, relay->now.now_us + CLOCK_MS(SAVE_INTERVAL_MS));
+}

@@ -1,0 +1,28 @@
+/* State that survives restarts, in the key-value part of the store:
+ *	domain/NAME  what an administrator set, as "key=value" lines
+ *	flow/NAME    the domain's flow (lane/domain_state.h)
+ *	lane/NAME    the lane (lane/lane.h)
+ *	number       the last domain number given
+ */
+#ifndef RELAY_SAVE_H
+#define RELAY_SAVE_H
+
+#include "relay/domains.h"
+
+enum { SAVE_INTERVAL_MS = 10000 }; /* RECOVERY §1 */
+
+/* Reads all; relay->ready is set when it is done. */
+void save_load_all(struct relay *relay);
+/* Writes the domain's record; done as the store says (it counts down relay->operations). ERR_MEMORY: nothing
+ * was asked. */
+nodiscard int save_domain(struct domain *domain, store_done *done, void *owner);
+void save_remove_domain(struct domain *domain, store_done *done, void *owner);
+/* Writes what has changed of flows and lanes. */
+void save_changes(struct relay *relay);
+void save_start_timer(struct relay *relay);
+
+/* Text of a domain's record, and back. ERR_MEMORY; ERR_CORRUPT. */
+nodiscard int save_write_domain(const struct domain *domain, struct buffer *to);
+nodiscard int save_read_domain(struct domain *domain, struct slice from);
+
+#endif

@@ -375,7 +375,7 @@ static void flush_and_close(struct net_conn *conn)
 
 	conn->state = CONN_FLUSHING;
 	list_remove(&conn->pending);
-	net_deadline_set(net, &conn->deadline, os_loop_clock(net->loop)->now_us + CLOCK_MS(NET_UV_FLUSH_MS));
+	net_deadline_set(net, &conn->deadline, os_loop_clock(net->loop)->now_us + CLOCK_MS(net->flush_ms));
 	if (conn->tls != NULL)
 		conn_secure_goodbye(conn);
 	update_reading(conn);

@@ -16,6 +16,7 @@ struct net_uv {
 	struct tls_context *server, *client; /* or NULL */
 	struct log *log;		     /* or NULL */
 	size_t accepted_max, connected_max;
+	int64_t flush_ms;
 	size_t accepted, connected; /* open now */
 	size_t handles;		    /* of libuv, not yet closed; the last one frees the net */
 	struct list connections, listeners;

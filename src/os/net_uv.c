@@ -131,12 +131,15 @@ struct net_uv *net_uv_new(struct os_loop *loop, const struct net_uv_options *opt
 	net->loop = loop;
 	net->accepted_max = NET_UV_ACCEPTED_MAX;
 	net->connected_max = NET_UV_CONNECTED_MAX;
+	net->flush_ms = NET_UV_FLUSH_MS;
 	if (options != NULL) {
 		net->log = options->log;
 		if (options->accepted_max != 0)
 			net->accepted_max = options->accepted_max;
 		if (options->connected_max != 0)
 			net->connected_max = options->connected_max;
+		if (options->flush_ms != 0)
+			net->flush_ms = options->flush_ms;
 	}
 	list_init(&net->connections);
 	list_init(&net->listeners);

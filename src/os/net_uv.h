@@ -31,6 +31,7 @@ enum {
 
 struct net_uv_options {
 	size_t accepted_max, connected_max; /* 0: the defaults */
+	int64_t flush_ms;		    /* 0: NET_UV_FLUSH_MS */
 	struct log *log;		    /* or NULL; outlives the net */
 };
 

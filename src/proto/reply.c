@@ -1,6 +1,5 @@
 #include "proto/reply.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,23 +80,30 @@ static bool take_status(struct slice *s, struct reply *reply)
 	return true;
 }
 
-void reply_set(struct reply *reply, uint16_t code, const char *status, const char *format, ...)
+void reply_set_v(struct reply *reply, uint16_t code, const char *status, const char *format,
+		 va_list arguments)
 {
-	va_list arguments;
 	struct slice given = slice_of(status);
 
 	*reply = (struct reply){.code = code};
 	if (status != NULL)
 		check(take_status(&given, reply) && given.size == 0);
-	va_start(arguments, format);
 	int size = vsnprintf(reply->text, sizeof(reply->text), format, arguments);
-	va_end(arguments);
 	check(size >= 0);
 	size_t length = strlen(reply->text);
 	for (size_t i = 0; i < length; i++)
 		if (reply->text[i] != '\n')
 			reply->text[i] = printable(reply->text[i]);
 	utf8_repair(reply->text, length);
+}
+
+void reply_set(struct reply *reply, uint16_t code, const char *status, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	reply_set_v(reply, code, status, format, arguments);
+	va_end(arguments);
 }
 
 /* How much of the rest of a text goes on the next line: up to the newline, or what fits. */

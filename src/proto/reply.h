@@ -3,6 +3,8 @@
 #ifndef PROTO_REPLY_H
 #define PROTO_REPLY_H
 
+#include <stdarg.h>
+
 #include "base/buffer.h"
 
 enum {
@@ -20,6 +22,8 @@ struct reply {
 /* Builds one of ours. status is "2.1.5" or NULL for none; the text is cut at REPLY_TEXT_MAX. */
 void reply_set(struct reply *reply, uint16_t code, const char *status, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+void reply_set_v(struct reply *reply, uint16_t code, const char *status, const char *format, va_list arguments)
+	__attribute__((format(printf, 4, 0)));
 
 /* Appends the wire form, "250-2.1.5 a\r\n250 2.1.5 b\r\n" for text "a\nb"; the enhanced code is left out when
  * with_status is false. A line that would be longer than RFC 5321 §4.5.3.1.5 allows is continued on the next.

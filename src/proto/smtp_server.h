@@ -35,19 +35,22 @@ enum {
 
 struct smtp_server_config {
 	const char *hostname;           /* in banner, EHLO and 221; outlives the session */
-	uint64_t message_bytes_max;     /* SIZE; default 100 MiB */
+	uint64_t message_bytes_max;     /* SIZE; default 100 MiB; 0: none */
 	uint32_t recipients_max;        /* per transaction, then 452 4.5.3; default 1000 (RFC minimum is 100) */
 	uint32_t transactions_max;      /* per session, then 421; default 10000 */
 	uint32_t errors_max;            /* bad commands per session, then 421; default 20 */
 	uint32_t idle_commands_max;     /* commands without a message between (RSET, NOOP, VRFY, EHLO ...), then 421; 200 */
-	uint32_t refused_recipients_max; /* per session, then 421; default 100: dictionary attacks */
-	uint64_t line_bytes_max;        /* of a line of the body; default 1 MiB: beyond, the message is refused (552) */
-	uint32_t received_max;          /* Received fields: the owner counts (header_scan.h) */
+	uint32_t refused_recipients_max; /* 5yz to RCPT per session, then 421; default 100: dictionary attacks */
+	uint64_t line_bytes_max;        /* of a line of the body without its end; default 1 MiB: beyond, the message is
+	                                   refused (552) */
+	uint32_t received_max;          /* Received fields: the owner counts (header.h); default 100 (RFC 5321 §6.3) */
 	int64_t command_timeout_ms;     /* RFC 5321 §4.5.3.2.7: 5 min */
 	int64_t data_timeout_ms;        /* between two arrivals of body bytes: 3 min (§4.5.3.2.5) */
 	int64_t session_timeout_ms;     /* whole session: 1 h, so that one byte a second does not last for ever */
-	uint64_t data_bytes_per_s_min;  /* after the first minute of a body, below it the session is closed; default 50 */
-	bool offer_starttls, offer_chunking, offer_dsn, offer_smtputf8, offer_etrn;
+	uint64_t data_bytes_per_s_min;  /* after the first minute of a body (or chunk), below it the session is closed;
+	                                   default 50; 0: any rate. Counted by the clock: an owner who holds back
+	                                   reading for minutes does not call step at the deadline meanwhile */
+	bool offer_starttls, offer_chunking, offer_dsn, offer_smtputf8, offer_etrn; /* default: chunking and etrn */
 	bool normalise_line_ends;
 	bool early_talker_refused;      /* bytes before the banner: 554 and close; default true */
 };
@@ -62,14 +65,16 @@ enum smtp_server_action {
 	/* RCPT was parsed; smtp_server_recipient tells which. Answer likewise. */
 	SMTP_SERVER_CHECK_RCPT = 2,
 	/* DATA or the first BDAT came, with >= 1 recipient: prepare to receive. Answer: 354 (or any 2yz/3yz) to go on, else
-	 * the refusal: DATA is refused with it; for BDAT the chunks are swallowed first, then refused. */
+	 * the refusal: DATA is refused with it; for BDAT the chunks are swallowed first, then refused. A refusal ends the
+	 * transaction. */
 	SMTP_SERVER_BEGIN = 3,
 	/* Bytes of the message: smtp_server_body. Line ends are CRLF, dots are unstuffed, the final dot is not part of it. */
 	SMTP_SERVER_BODY = 4,
 	/* The message is whole and well formed. Answer with the final reply, once durable. From here until the answer the
 	 * transaction is the owner's even if the client leaves. */
 	SMTP_SERVER_COMMIT = 5,
-	/* The message that was begun will not be committed (RSET, bad content, over a limit, client gone): drop it. */
+	/* The message that was begun will not be committed (RSET, bad content, over a limit, client gone): drop it. Also
+	 * said when the client goes while BEGIN is open: the owner may be preparing; its answer will be ignored. */
 	SMTP_SERVER_ABORT = 6,
 	/* STARTTLS: the 220 is in the output. Send it, start the handshake, drop all bytes that came before it, then call
 	 * smtp_server_tls_started. */
@@ -104,10 +109,12 @@ nodiscard struct smtp_server *smtp_server_new(const struct smtp_server_config *c
 void smtp_server_free(struct smtp_server *s);
 
 enum smtp_server_action smtp_server_step(struct smtp_server *s, struct slice *input, int64_t now_us);
-void smtp_server_answer(struct smtp_server *s, const struct reply *reply, int64_t now_us); /* to the open question */
+/* To the open question. The reply is sent as given; a 421 closes the session behind it. */
+void smtp_server_answer(struct smtp_server *s, const struct reply *reply, int64_t now_us);
 void smtp_server_tls_started(struct smtp_server *s, int64_t now_us); /* handshake complete: state is as after connect */
 /* The client is gone. The next step gives ABORT if a message was begun and not handed to COMMIT, then CLOSE. With a
- * COMMIT question open the answer is still awaited (and goes nowhere). */
+ * COMMIT question open the answer is still awaited (and goes nowhere). Answers to other questions are no longer needed, and
+ * are ignored if they come. */
 void smtp_server_client_gone(struct smtp_server *s);
 /* The daemon is shutting down: 421 4.3.2 at the next command boundary; a message that is being received is finished. */
 void smtp_server_shut_down(struct smtp_server *s);
@@ -122,6 +129,7 @@ const char *smtp_server_protocol(const struct smtp_server *s);
 
 struct slice smtp_server_output(const struct smtp_server *s);
 void smtp_server_sent(struct smtp_server *s, size_t size); /* that many bytes of the output were taken */
-int64_t smtp_server_deadline(const struct smtp_server *s); /* microseconds; call step then, with no input */
+/* Microseconds; call step then, with no input. INT64_MAX: none (the owner has a question to answer); 0: at once. */
+int64_t smtp_server_deadline(const struct smtp_server *s);
 
 #endif

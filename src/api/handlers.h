@@ -1,0 +1,33 @@
+/* The handlers that the routes name, by file.
+ */
+#ifndef API_HANDLERS_H
+#define API_HANDLERS_H
+
+#include "api/request.h"
+
+/* status.c */
+request_handler handle_status, handle_domains, handle_domain_show;
+/* domains.c */
+request_handler handle_domain_add, handle_domain_set, handle_domain_remove;
+request_handler handle_hold, handle_resume, handle_probe;
+/* messages.c */
+request_handler handle_queue, handle_trace;
+request_handler handle_message_show, handle_message_release, handle_message_remove;
+/* content.c */
+request_handler handle_message_content;
+/* metrics.c */
+request_handler handle_metrics;
+/* api.c */
+request_handler handle_health;
+
+/* content.c: the response that takes from the request's body while it is filled. NULL: no memory. */
+struct MHD_Response *content_response(struct request *request);
+
+/* status.c: shared by answers that speak of one domain. Writes the domain as an object; false when it is not
+ * served. */
+bool write_domain(struct request *request, const char *key, struct slice name);
+
+/* messages.c: parses the subject as a message id. False: it was answered with 400. */
+bool subject_id(struct request *request, uint64_t *ret_id);
+
+#endif

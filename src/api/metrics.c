@@ -1,0 +1,314 @@
+/* GET /metrics: Prometheus text format 0.0.4.
+ *
+ * All samples of a family must stand together, but lanes and domains are told one by one: so each family is a
+ * buffer of its own, filled in one pass and joined at the end.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "api/handlers.h"
+#include "base/check.h"
+#include "proto/utf8.h"
+
+enum family {
+	NODE_INFO,
+	NODE_START,
+	NODE_HELD_MESSAGES,
+	NODE_HELD_BYTES,
+	NODE_HELD_RECIPIENTS,
+	NODE_HELD_OLDEST,
+	NODE_ACCEPTED,
+	NODE_QUEUED,
+	NODE_ENDED,
+	NODE_DELIVERED,
+	NODE_UNACCOUNTED,
+	NODE_SET_ASIDE,
+	NODE_SESSIONS,
+	NODE_MESSAGES_SINCE_START,
+	NODE_REFUSED_SINCE_START,
+	NODE_DELIVERED_SINCE_START,
+	NODE_DEFERRED_SINCE_START,
+	NODE_DUPLICATES,
+	LANE_STATE,
+	LANE_DOWN_KIND,
+	LANE_SINCE,
+	LANE_HELD_MESSAGES,
+	LANE_HELD_BYTES,
+	LANE_HELD_OLDEST,
+	LANE_WINDOW,
+	LANE_IN_FLIGHT,
+	LANE_RATE,
+	LANE_NEXT_PROBE,
+	LANE_ETA,
+	LANE_DELIVERED,
+	LANE_DEFERRED,
+	LANE_CONNECTION_LIMIT,
+	LANE_RATE_LIMIT,
+	DOMAIN_STATE_SET,
+	DOMAIN_HELD_MESSAGES,
+	DOMAIN_HELD_BYTES,
+	DOMAIN_HELD_OLDEST,
+	FAMILY_COUNT,
+};
+
+static const struct {
+	const char *name, *type, *help;
+} families[FAMILY_COUNT] = {
+    [NODE_INFO] = {"restante_info", "gauge", "Always 1; its labels say which node and version this is."},
+    [NODE_START] = {"restante_start_time_seconds", "gauge", "When this process started, Unix time."},
+    [NODE_HELD_MESSAGES] = {"restante_held_messages", "gauge", "Messages held for any domain."},
+    [NODE_HELD_BYTES] = {"restante_held_bytes", "gauge", "Bytes of the messages held."},
+    [NODE_HELD_RECIPIENTS] = {"restante_held_recipients", "gauge",
+			      "Recipients queued, as counted by domain."},
+    [NODE_HELD_OLDEST] = {"restante_held_oldest_seconds", "gauge",
+			  "Age of the oldest message held; 0: none."},
+    [NODE_ACCEPTED] = {"restante_recipients_accepted_total", "counter",
+		       "Recipients accepted since the store was made."},
+    [NODE_QUEUED] = {"restante_recipients_queued", "gauge", "Recipients queued, as counted by the totals."},
+    [NODE_ENDED] = {"restante_recipients_ended_total", "counter",
+		    "Recipients that met their end, whatever it was."},
+    [NODE_DELIVERED] = {"restante_recipients_delivered_total", "counter",
+			"Recipients delivered, of those ended."},
+    [NODE_UNACCOUNTED] = {"restante_recipients_unaccounted", "gauge",
+			  "Accepted less queued less ended: anything but 0 is an alarm."},
+    [NODE_SET_ASIDE] = {"restante_messages_set_aside", "gauge", "Messages whose stored record is damaged."},
+    [NODE_SESSIONS] = {"restante_sessions", "gauge", "Open SMTP sessions by direction."},
+    [NODE_MESSAGES_SINCE_START] = {"restante_messages_accepted_total", "counter",
+				   "Messages accepted since the process started."},
+    [NODE_REFUSED_SINCE_START] = {"restante_door_refusals_total", "counter",
+				  "Recipients refused at the door since the process started."},
+    [NODE_DELIVERED_SINCE_START] = {"restante_deliveries_total", "counter",
+				    "Recipients delivered since the process started."},
+    [NODE_DEFERRED_SINCE_START] = {"restante_deferrals_total", "counter",
+				   "Recipients deferred by a server since the process started."},
+    [NODE_DUPLICATES] = {"restante_duplicates_possible_total", "counter",
+			 "Transactions whose reply to the final dot was lost, since the process started."},
+    [LANE_STATE] = {"restante_lane_state", "gauge", "1 for the state that the lane is in."},
+    [LANE_DOWN_KIND] = {"restante_lane_down", "gauge", "1 while the lane is down, with the kind of failure."},
+    [LANE_SINCE] = {"restante_lane_since_seconds", "gauge", "When the lane entered its state, Unix time."},
+    [LANE_HELD_MESSAGES] = {"restante_lane_held_messages", "gauge", "Messages held for the lane's domains."},
+    [LANE_HELD_BYTES] = {"restante_lane_held_bytes", "gauge", "Bytes held for the lane's domains."},
+    [LANE_HELD_OLDEST] = {"restante_lane_held_oldest_seconds", "gauge",
+			  "Age of the lane's oldest held message."},
+    [LANE_WINDOW] = {"restante_lane_window", "gauge", "Transactions that may be in flight."},
+    [LANE_IN_FLIGHT] = {"restante_lane_in_flight", "gauge", "Transactions in flight."},
+    [LANE_RATE] = {"restante_lane_rate", "gauge", "Messages per second, lately."},
+    [LANE_NEXT_PROBE] = {"restante_lane_next_probe_seconds", "gauge",
+			 "Seconds until the next probe of a lane that is down."},
+    [LANE_ETA] = {"restante_lane_eta_seconds", "gauge",
+		  "Seconds until the backlog is empty, as it looks now."},
+    [LANE_DELIVERED] = {"restante_lane_delivered_total", "counter", "Recipients delivered by the lane."},
+    [LANE_DEFERRED] = {"restante_lane_deferred_total", "counter",
+		       "Recipients deferred by the lane's server."},
+    [LANE_CONNECTION_LIMIT] = {"restante_lane_connection_limit", "gauge",
+			       "Learnt limit of connections; absent: none."},
+    [LANE_RATE_LIMIT] = {"restante_lane_rate_limit", "gauge",
+			 "Learnt limit of messages per second; absent: none."},
+    [DOMAIN_STATE_SET] = {"restante_domain_state", "gauge", "1 for the state that the domain's queue is in."},
+    [DOMAIN_HELD_MESSAGES] = {"restante_domain_held_messages", "gauge", "Messages held for the domain."},
+    [DOMAIN_HELD_BYTES] = {"restante_domain_held_bytes", "gauge", "Bytes held for the domain."},
+    [DOMAIN_HELD_OLDEST] = {"restante_domain_held_oldest_seconds", "gauge",
+			    "Age of the domain's oldest held message."},
+};
+
+struct metrics {
+	struct buffer samples[FAMILY_COUNT];
+	int64_t wall_ms;
+	bool failed;
+};
+
+struct label {
+	const char *name, *value; /* name NULL: none */
+};
+
+static void put(struct metrics *m, enum family family, struct slice text)
+{
+	if (buffer_add(&m->samples[family], text) != 0)
+		m->failed = true;
+}
+
+/* Backslash, quote and line feed are escaped; the format is UTF-8, so what is not becomes a question mark. */
+static void put_label_value(struct metrics *m, enum family family, struct slice value)
+{
+	while (value.size > 0) {
+		size_t size = utf8_char_size(value);
+		char c = value.data[0];
+		if (c == '\n')
+			put(m, family, SLICE("\\n"));
+		else if (c == '"' || c == '\\')
+			put(m, family, slice_make((char[]){'\\', c}, 2));
+		else
+			put(m, family, size > 0 ? slice_upto(value, size) : SLICE("?"));
+		value = slice_from(value, size > 0 ? size : 1);
+	}
+}
+
+static void put_label(struct metrics *m, enum family family, struct label label, const char *before)
+{
+	put(m, family, slice_of(before));
+	put(m, family, slice_of(label.name));
+	put(m, family, SLICE("=\""));
+	put_label_value(m, family, slice_of(label.value));
+	put(m, family, SLICE("\""));
+}
+
+static void put_name(struct metrics *m, enum family family, struct label a, struct label b)
+{
+	put(m, family, slice_of(families[family].name));
+	if (a.name == NULL)
+		return;
+	put_label(m, family, a, "{");
+	if (b.name != NULL)
+		put_label(m, family, b, ",");
+	put(m, family, SLICE("}"));
+}
+
+static void sample2(struct metrics *m, enum family family, struct label a, struct label b, double value)
+{
+	put_name(m, family, a, b);
+	if (buffer_printf(&m->samples[family], " %.15g\n", value) != 0)
+		m->failed = true;
+}
+
+static void sample(struct metrics *m, enum family family, struct label label, double value)
+{
+	sample2(m, family, label, (struct label){NULL, NULL}, value);
+}
+
+static void node_sample(struct metrics *m, enum family family, double value)
+{
+	sample(m, family, (struct label){NULL, NULL}, value);
+}
+
+static double oldest_s(const struct metrics *m, const struct store_counts *held)
+{
+	if (held->messages == 0 || held->oldest_ms > m->wall_ms)
+		return 0;
+	return (double)(m->wall_ms - held->oldest_ms) / 1000;
+}
+
+static void node_totals(struct metrics *m, const struct store_totals *totals)
+{
+	node_sample(m, NODE_ACCEPTED, (double)totals->accepted);
+	node_sample(m, NODE_QUEUED, (double)totals->queued);
+	node_sample(m, NODE_ENDED, (double)totals->ended);
+	node_sample(m, NODE_DELIVERED, (double)totals->delivered);
+	node_sample(m, NODE_UNACCOUNTED,
+		    (double)(int64_t)(totals->accepted - totals->queued - totals->ended));
+	node_sample(m, NODE_SET_ASIDE, (double)totals->set_aside);
+}
+
+static void node_samples(struct metrics *m, const struct admin_node_view *node, const char *version)
+{
+	sample2(m, NODE_INFO, (struct label){"node", node->hostname}, (struct label){"version", version}, 1);
+	node_sample(m, NODE_START, (double)node->up_since_ms / 1000);
+	node_sample(m, NODE_HELD_MESSAGES, (double)node->held.messages);
+	node_sample(m, NODE_HELD_BYTES, (double)node->held.bytes);
+	node_sample(m, NODE_HELD_RECIPIENTS, (double)node->held.recipients);
+	node_sample(m, NODE_HELD_OLDEST, oldest_s(m, &node->held));
+	node_totals(m, &node->totals);
+	sample(m, NODE_SESSIONS, (struct label){"direction", "in"}, node->inbound_sessions);
+	sample(m, NODE_SESSIONS, (struct label){"direction", "out"}, node->outbound_sessions);
+	node_sample(m, NODE_MESSAGES_SINCE_START, (double)node->accepted_messages);
+	node_sample(m, NODE_REFUSED_SINCE_START, (double)node->refused_recipients);
+	node_sample(m, NODE_DELIVERED_SINCE_START, (double)node->delivered_recipients);
+	node_sample(m, NODE_DEFERRED_SINCE_START, (double)node->deferred_recipients);
+	node_sample(m, NODE_DUPLICATES, (double)node->duplicates_possible);
+}
+
+static void lane_state_samples(struct metrics *m, const struct admin_lane_view *view, struct label label)
+{
+	static const char *const states[] = {"up", "down", "idle"};
+	bool down = strcmp(view->state, "down") == 0;
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		sample2(m, LANE_STATE, label, (struct label){"state", states[i]},
+			strcmp(states[i], view->state) == 0);
+	if (down && view->kind != NULL)
+		sample2(m, LANE_DOWN_KIND, label, (struct label){"kind", view->kind}, 1);
+	sample(m, LANE_SINCE, label, (double)view->since_ms / 1000);
+}
+
+static void lane_flow_samples(struct metrics *m, const struct admin_lane_view *view, struct label label)
+{
+	sample(m, LANE_WINDOW, label, view->window);
+	sample(m, LANE_IN_FLIGHT, label, view->in_flight);
+	sample(m, LANE_RATE, label, view->rate_per_s);
+	if (view->next_probe_s >= 0)
+		sample(m, LANE_NEXT_PROBE, label, view->next_probe_s);
+	if (view->eta_s >= 0)
+		sample(m, LANE_ETA, label, view->eta_s);
+	sample(m, LANE_DELIVERED, label, (double)view->delivered_total);
+	sample(m, LANE_DEFERRED, label, (double)view->deferred_total);
+	if (view->connection_limit > 0)
+		sample(m, LANE_CONNECTION_LIMIT, label, view->connection_limit);
+	if (view->rate_limit_per_s > 0)
+		sample(m, LANE_RATE_LIMIT, label, view->rate_limit_per_s);
+}
+
+static void lane_samples(void *owner, const struct admin_lane_view *view)
+{
+	struct metrics *m = owner;
+	struct label label = {"lane", view->name};
+
+	if (view->name[0] == '\0') /* of the domains that wait: no server, no health */
+		return;
+	lane_state_samples(m, view, label);
+	lane_flow_samples(m, view, label);
+	sample(m, LANE_HELD_MESSAGES, label, (double)view->held.messages);
+	sample(m, LANE_HELD_BYTES, label, (double)view->held.bytes);
+	sample(m, LANE_HELD_OLDEST, label, oldest_s(m, &view->held));
+}
+
+static void domain_samples(void *owner, const struct admin_domain_view *view)
+{
+	struct metrics *m = owner;
+	struct label label = {"domain", view->name};
+
+	for (int state = DOMAIN_OPEN; state <= DOMAIN_WAITING; state++)
+		sample2(m, DOMAIN_STATE_SET, label,
+			(struct label){"state", domain_state_name((enum domain_state)state)},
+			(int)view->state == state);
+	sample(m, DOMAIN_HELD_MESSAGES, label, (double)view->held.messages);
+	sample(m, DOMAIN_HELD_BYTES, label, (double)view->held.bytes);
+	sample(m, DOMAIN_HELD_OLDEST, label, oldest_s(m, &view->held));
+}
+
+static int join_family(struct buffer *to, enum family family, const struct buffer *samples)
+{
+	if (buffer_size(samples) == 0)
+		return 0;
+	int error = buffer_printf(to, "# HELP %s %s\n# TYPE %s %s\n", families[family].name,
+				  families[family].help, families[family].name, families[family].type);
+	return error != 0 ? error : buffer_add(to, buffer_slice(samples));
+}
+
+static void join(struct metrics *m, struct buffer *to)
+{
+	for (int family = 0; family < FAMILY_COUNT; family++) {
+		if (!m->failed && join_family(to, (enum family)family, &m->samples[family]) != 0)
+			m->failed = true;
+		buffer_deinit(&m->samples[family]);
+	}
+}
+
+void handle_metrics(struct request *request)
+{
+	struct metrics m = {.wall_ms = request_wall_ms(request)};
+	struct admin_node_view node;
+
+	request_begin(request);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		buffer_init(&m.samples[family], API_ANSWER_MAX);
+	admin_node(request->api->relay, &node);
+	node_samples(&m, &node, request->api->version);
+	(void)admin_status(request->api->relay, (struct slice){.data = NULL}, lane_samples, domain_samples,
+			   &m);
+	join(&m, &request->body);
+	if (m.failed) {
+		request_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "no memory for the figures");
+		return;
+	}
+	request->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	request_answer(request, MHD_HTTP_OK);
+}

@@ -1,0 +1,208 @@
+/* GET /v1/status and the domains as they are. */
+#include <string.h>
+
+#include "api/handlers.h"
+#include "api/parameters.h"
+
+struct status_walk {
+	struct request *request;
+	int64_t wall_ms;
+	unsigned depth; /* of the array that lanes or domains go to */
+	const char *key;
+};
+
+static int64_t age_s(int64_t since_ms, int64_t wall_ms)
+{
+	return since_ms == 0 || since_ms > wall_ms ? 0 : (wall_ms - since_ms) / 1000;
+}
+
+static void write_held(struct json_writer *w, const struct store_counts *held, int64_t wall_ms)
+{
+	jw_object(w, "held");
+	jw_uint(w, "messages", held->messages);
+	jw_uint(w, "bytes", held->bytes);
+	jw_int(w, "oldest_s", held->messages > 0 ? age_s(held->oldest_ms, wall_ms) : 0);
+	jw_uint(w, "recipients", held->recipients);
+	jw_end(w);
+}
+
+static void write_domain_view(struct json_writer *w, const char *key, const struct admin_domain_view *view,
+			      int64_t wall_ms)
+{
+	jw_object(w, key);
+	jw_string(w, "name", view->name);
+	jw_string(w, "state", domain_state_name(view->state));
+	jw_time(w, "since", view->since_ms);
+	jw_string(w, "reason", view->reason);
+	write_held(w, &view->held, wall_ms);
+	jw_string(w, "lane", view->lane[0] != '\0' ? view->lane : NULL);
+	jw_string(w, "destination", view->destination);
+	jw_string(w, "hosts", view->hosts);
+	jw_double(w, "hold_days", (double)view->hold_ms / 86400000.0);
+	jw_time(w, "resume", view->resume_ms);
+	jw_time(w, "added", view->added_ms);
+	jw_end(w);
+}
+
+static void write_lane_health(struct json_writer *w, const struct admin_lane_view *view)
+{
+	jw_string(w, "lane", view->name);
+	jw_string(w, "state", view->state);
+	jw_string(w, "phase", view->phase);
+	jw_string(w, "kind", view->kind);
+	jw_time(w, "since", view->since_ms);
+}
+
+static void write_lane_flow(struct json_writer *w, const struct admin_lane_view *view)
+{
+	jw_double(w, "window", view->window);
+	jw_uint(w, "in_flight", view->in_flight);
+	jw_double(w, "rate_per_s", view->rate_per_s);
+	jw_double_or_null(w, "next_probe_s", view->next_probe_s);
+	jw_double_or_null(w, "eta_s", view->eta_s);
+	jw_string(w, "last_reply", view->last_reply);
+	jw_uint(w, "delivered_total", view->delivered_total);
+	jw_uint(w, "deferred_total", view->deferred_total);
+	jw_uint(w, "connection_limit", view->connection_limit);
+	jw_double(w, "rate_limit_per_s", view->rate_limit_per_s);
+}
+
+static void on_lane(void *owner, const struct admin_lane_view *view)
+{
+	struct status_walk *walk = owner;
+	struct json_writer *w = &walk->request->json;
+
+	jw_end_to(w, walk->depth);
+	jw_object(w, NULL);
+	write_lane_health(w, view);
+	write_held(w, &view->held, walk->wall_ms);
+	write_lane_flow(w, view);
+	jw_array(w, "domains");
+}
+
+static void on_domain(void *owner, const struct admin_domain_view *view)
+{
+	struct status_walk *walk = owner;
+
+	write_domain_view(&walk->request->json, walk->key, view, walk->wall_ms);
+}
+
+static void write_totals(struct json_writer *w, const struct admin_node_view *node)
+{
+	jw_object(w, "totals");
+	jw_uint(w, "accepted", node->totals.accepted);
+	jw_uint(w, "queued", node->totals.queued);
+	jw_uint(w, "ended", node->totals.ended);
+	jw_uint(w, "delivered", node->totals.delivered);
+	jw_uint(w, "set_aside", node->totals.set_aside);
+	jw_end(w);
+}
+
+static void write_since_start(struct json_writer *w, const struct admin_node_view *node)
+{
+	jw_object(w, "since_start");
+	jw_time(w, "up_since", node->up_since_ms);
+	jw_uint(w, "accepted_messages", node->accepted_messages);
+	jw_uint(w, "refused_recipients", node->refused_recipients);
+	jw_uint(w, "delivered_recipients", node->delivered_recipients);
+	jw_uint(w, "deferred_recipients", node->deferred_recipients);
+	jw_uint(w, "duplicates_possible", node->duplicates_possible);
+	jw_end(w);
+}
+
+static void write_node(struct json_writer *w, struct request *request, int64_t wall_ms)
+{
+	struct admin_node_view node;
+
+	admin_node(request->api->relay, &node);
+	jw_string(w, "node", node.hostname);
+	jw_string(w, "version", request->api->version);
+	jw_time(w, "time", wall_ms);
+	write_held(w, &node.held, wall_ms);
+	write_totals(w, &node);
+	write_since_start(w, &node);
+	jw_object(w, "sessions");
+	jw_uint(w, "inbound", node.inbound_sessions);
+	jw_uint(w, "outbound", node.outbound_sessions);
+	jw_end(w);
+}
+
+static void not_served(struct request *request, struct slice name)
+{
+	request_error(
+	    request, MHD_HTTP_NOT_FOUND, "not_found",
+	    "domain \"%.*s\" is not served here: see `restante domain ls`, or add it with `restante domain "
+	    "add %.*s`",
+	    SLICE_ARG(name), SLICE_ARG(name));
+}
+
+void handle_status(struct request *request)
+{
+	struct status_walk walk = {.request = request, .wall_ms = request_wall_ms(request)};
+	struct slice domain;
+
+	if (!parameter_domain(request, "domain", &domain))
+		return;
+	request_begin(request);
+	jw_object(&request->json, NULL);
+	write_node(&request->json, request, walk.wall_ms);
+	jw_array(&request->json, "lanes");
+	walk.depth = request->json.depth;
+	if (!admin_status(request->api->relay, domain, on_lane, on_domain, &walk)) {
+		not_served(request, domain);
+		return;
+	}
+	jw_end_to(&request->json, 0);
+	request_answer(request, MHD_HTTP_OK);
+}
+
+void handle_domains(struct request *request)
+{
+	struct status_walk walk = {.request = request, .wall_ms = request_wall_ms(request)};
+
+	request_begin(request);
+	jw_object(&request->json, NULL);
+	jw_array(&request->json, "domains");
+	(void)admin_status(request->api->relay, (struct slice){.data = NULL}, NULL, on_domain, &walk);
+	jw_end_to(&request->json, 0);
+	request_answer(request, MHD_HTTP_OK);
+}
+
+/* A lane serves many domains: of all that are told, the one that was asked for. */
+struct domain_pick {
+	struct status_walk walk;
+	struct slice name;
+	bool written;
+};
+
+static void on_picked(void *owner, const struct admin_domain_view *view)
+{
+	struct domain_pick *pick = owner;
+
+	if (pick->written || !slice_equal_nocase(slice_of(view->name), pick->name))
+		return;
+	on_domain(&pick->walk, view);
+	pick->written = true;
+}
+
+bool write_domain(struct request *request, const char *key, struct slice name)
+{
+	struct domain_pick pick = {
+	    .walk = {.request = request, .wall_ms = request_wall_ms(request), .key = key},
+	    .name = name,
+	};
+
+	(void)admin_status(request->api->relay, name, NULL, on_picked, &pick);
+	return pick.written;
+}
+
+void handle_domain_show(struct request *request)
+{
+	struct slice name = slice_of(request->subject);
+
+	request_begin(request);
+	if (write_domain(request, NULL, name))
+		request_answer(request, MHD_HTTP_OK);
+	else
+		not_served(request, name);
+}

@@ -29,6 +29,7 @@ void lane_init(struct lane *lane, const struct lane_config *config, uint64_t see
 	lane->since_wall_ms = wall_ms;
 	lane->heard_us = now_us;
 	window_init(&lane->window, now_us);
+	pace_up(&lane->pace, now_us);
 }
 
 /* A transaction may be started before its connection is ready; the other opening connections wait for one. */
@@ -39,23 +40,43 @@ static uint32_t connecting_without_transaction(const struct lane *lane)
 	return lane->connecting > without_connection ? lane->connecting - without_connection : 0;
 }
 
+/* W is bounded by the connections that the server allows, but for the one that polls for more. */
+static double window_most(const struct lane *lane, int64_t now_us)
+{
+	return conn_limit_allows(&lane->conn_limit, now_us);
+}
+
 static uint32_t sends(const struct lane *lane, int64_t now_us)
 {
-	uint32_t size = (uint32_t)floor(lane->window.size), used = lane->in_flight - lane->hung;
+	double window = fmax(1, fmin(window_in_force(&lane->window), window_most(lane, now_us)));
+	uint32_t size = (uint32_t)floor(window), used = lane->in_flight - lane->hung;
 
-	return size > used ? size - used : 0;
+	if (size <= used || !pace_allows(&lane->pace, now_us))
+		return 0;
+	return lane->pace.kind != LANE_KIND_NONE ? 1 : size - used; /* paced: one by one */
+}
+
+static uint32_t minus(uint32_t a, uint32_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
 }
 
 /* A server that just came back is not greeted by all of our connections at once. */
 static uint32_t connects(const struct lane *lane, uint32_t sends, int64_t now_us)
 {
 	uint32_t most = lane->open / 2 > 2 ? lane->open / 2 : 2;
-	uint32_t room = most > lane->connecting ? most - lane->connecting : 0;
-	uint32_t waiting = connecting_without_transaction(lane);
+	uint32_t room =
+	    least(minus(most, lane->connecting),
+		  minus(conn_limit_allows(&lane->conn_limit, now_us), lane->open + lane->connecting));
 
-	if (now_us < lane->pause_until_us || sends <= waiting)
+	if (now_us < lane->pause_until_us)
 		return 0;
-	return room < sends - waiting ? room : sends - waiting;
+	return least(room, minus(sends, connecting_without_transaction(lane)));
 }
 
 static bool probe_under_way(const struct lane *lane)
@@ -82,6 +103,11 @@ static int64_t later(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* A probe that is due but not taken (nothing to send yet) is offered again, without spinning. */
 static int64_t probe_deadline(const struct lane *lane, int64_t now_us)
 {
@@ -100,9 +126,10 @@ int64_t lane_deadline(const struct lane *lane, int64_t now_us)
 		return probe_deadline(lane, now_us);
 	if (lane->in_flight > lane->hung)
 		deadline_us = lane->heard_us + lane_stall_limit_us(lane);
-	if (now_us < lane->pause_until_us && lane->pause_until_us < deadline_us)
-		deadline_us = lane->pause_until_us;
-	return deadline_us;
+	if (now_us < lane->pause_until_us)
+		deadline_us = sooner(deadline_us, lane->pause_until_us);
+	deadline_us = sooner(deadline_us, pace_deadline(&lane->pace, now_us));
+	return sooner(deadline_us, conn_limit_deadline(&lane->conn_limit, now_us));
 }
 
 void lane_hint(struct lane *lane, bool force, int64_t now_us)
@@ -126,6 +153,8 @@ static int64_t next_probe_us(const struct lane *lane, int64_t now_us)
 
 void lane_view(const struct lane *lane, int64_t now_us, struct lane_view *ret_view)
 {
+	double pace = pace_per_s(&lane->pace, now_us);
+
 	*ret_view = (struct lane_view){
 	    .state = lane->state,
 	    .phase = (enum lane_phase)lane->window.phase,
@@ -137,6 +166,8 @@ void lane_view(const struct lane *lane, int64_t now_us, struct lane_view *ret_vi
 	    .open = lane->open,
 	    .next_probe_us = next_probe_us(lane, now_us),
 	    .down_since_us = lane->down_us,
+	    .connection_limit = lane->conn_limit.limit,
+	    .rate_limit_per_s = isinf(pace) ? 0 : pace,
 	    .delivered_total = lane->delivered_total,
 	    .deferred_total = lane->deferred_total,
 	    .last_reply = lane->last_reply,

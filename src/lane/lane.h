@@ -41,8 +41,9 @@ struct lane_config {
 
 void lane_config_defaults(struct lane_config *config);
 
-#include "lane/window.h"
+#include "lane/ceilings.h"
 #include "lane/probe.h"
+#include "lane/window.h"
 
 struct lane {
 	struct lane_config config;
@@ -59,14 +60,19 @@ struct lane {
 	int64_t down_us;	/* when it went down last */
 	double window_before;	/* W when it went down */
 	bool warm;		/* all failures of this outage say that the server behind it kept running */
+	bool limited;		/* this outage is a limit met: too fast, or no space */
+	bool recovered;		/* it has been down before, so what follows soon may be a relapse */
+	double window_pushback; /* W before the first pushback in a row */
 	uint32_t pushbacks;	/* BUSY, UNKNOWN and lone resets since the last success */
 	int64_t heard_us;	/* the server last said or took anything */
 	bool hears;		/* the relay reports that with lane_heard */
 	int64_t pause_until_us; /* no new connection before */
 	uint64_t delivered_total, deferred_total; /* recipients; kept for status */
 	char last_reply[160];			  /* the server's own words, for people */
-	struct lane_window window;		  /* UP: control law and ceilings */
-	struct lane_probe probe;		  /* DOWN: schedule */
+	struct lane_window window;		  /* UP: the control law */
+	struct conn_limit conn_limit;		  /* ceilings learnt from replies */
+	struct pace pace;
+	struct lane_probe probe; /* DOWN: schedule */
 };
 
 /* What the relay may start now. */
@@ -119,6 +125,10 @@ void lane_canary_abandoned(struct lane *lane, int64_t now_us);
  * a server that hangs is noticed within seconds (lane_tick), without it only after minutes, because a large
  * body makes silence too. */
 void lane_heard(struct lane *lane, int64_t now_us);
+
+/* A reply to MAIL has come, sent at mail_sent_us. Optional: servers that delay every command are told from
+ * loaded ones by it. */
+void lane_mail_reply(struct lane *lane, int64_t mail_sent_us, int64_t now_us);
 
 /* To be called at lane_deadline: notices that nothing was heard on any connection for too long (RECOVERY
  * §1.5: max(8 s, 4 latencies)). Returns true when the lane went down by it; transactions before their final

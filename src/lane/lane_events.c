@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "lane/lane_internal.h"
+#include "lane/relapse.h"
 #include "lane/tuning.h"
 
 static void keep_reply(struct lane *lane, struct slice reply)
@@ -24,38 +25,70 @@ static bool leaves_warm(enum lane_kind kind)
 	       kind == LANE_KIND_452;
 }
 
-bool lane_go_down(struct lane *lane, enum lane_kind kind, int64_t now_us, int64_t wall_ms)
+/* It took mail before and now says that it was too much, or that its space is used up: a limit to be learnt.
+ */
+static bool is_limit(const struct lane *lane, enum lane_kind kind)
 {
-	lane->kind = kind;
-	if (lane->state == LANE_DOWN) {
-		lane->warm = lane->warm && leaves_warm(kind);
-		probe_failed(&lane->probe, kind, now_us - lane->down_us, &lane->rng, now_us);
-		return false;
-	}
-	lane->state = LANE_DOWN;
-	lane->since_us = lane->down_us = now_us;
-	lane->since_wall_ms = wall_ms;
+	return (kind == LANE_KIND_RATE || kind == LANE_KIND_452) && lane->pace.accepted_since_up > 0;
+}
+
+/* The feed may have done it. */
+static bool is_crash(enum lane_kind kind)
+{
+	return kind == LANE_KIND_REFUSED || kind == LANE_KIND_RESET;
+}
+
+static void begin_outage(struct lane *lane, enum lane_kind kind, int64_t now_us)
+{
 	lane->warm = leaves_warm(kind) && lane->last_success_us != 0;
-	lane->window_before = lane->window.size;
+	lane->window_before =
+	    lane->pushbacks > 0 ? fmax(lane->window_pushback, lane->window.size) : lane->window.size;
+	lane->limited = is_limit(lane, kind);
+	if (lane->limited)
+		pace_refused(&lane->pace, now_us);
+	if (is_crash(kind) && lane->recovered)
+		relapse_crash(&lane->window, lane->window_before, now_us - lane->since_us);
 	lane->pushbacks = 0;
 	lane->stale_connecting = lane->connecting;
 	lane->hung = lane->in_flight;
+}
+
+bool lane_go_down(struct lane *lane, enum lane_kind kind, int64_t now_us, int64_t wall_ms)
+{
+	if (lane->state == LANE_DOWN) {
+		if (!probe_failed(&lane->probe, kind, &lane->rng, now_us))
+			return false;
+		lane->warm = lane->warm && leaves_warm(kind);
+		lane->limited = lane->limited && (kind == LANE_KIND_RATE || kind == LANE_KIND_452);
+		lane->kind = kind;
+		return false;
+	}
+	begin_outage(lane, kind, now_us);
+	lane->kind = kind;
+	lane->state = LANE_DOWN;
+	lane->since_us = lane->down_us = now_us;
+	lane->since_wall_ms = wall_ms;
 	probe_start(&lane->probe, kind, &lane->rng, now_us);
 	return true;
 }
 
-static double restart_window(const struct lane *lane, int64_t now_us)
+static bool still_warm(const struct lane *lane, int64_t now_us)
 {
 	bool soft = lane->kind == LANE_KIND_RATE || lane->kind == LANE_KIND_452;
-	int64_t limit_us = soft ? LANE_WARM_SOFT_US : LANE_WARM_TIMEOUT_US;
 
-	return lane->warm && now_us - lane->down_us < limit_us ? LANE_WARM_FACTOR * lane->window_before : 1;
+	return lane->warm && now_us - lane->down_us < (soft ? LANE_WARM_SOFT_US : LANE_WARM_TIMEOUT_US);
 }
 
 void lane_go_up(struct lane *lane, int64_t now_us, int64_t wall_ms)
 {
-	window_restart(&lane->window, restart_window(lane, now_us), now_us);
+	bool warm = still_warm(lane, now_us);
+
+	if (lane->limited && (warm || lane->kind == LANE_KIND_RATE))
+		pace_learn(&lane->pace, lane->kind, now_us);
+	pace_up(&lane->pace, now_us);
+	window_restart(&lane->window, warm ? LANE_WARM_FACTOR * lane->window_before : 1, !warm, now_us);
 	lane->state = LANE_UP;
+	lane->recovered = true;
 	lane->since_us = now_us;
 	lane->since_wall_ms = wall_ms;
 	lane->pushbacks = 0;
@@ -106,6 +139,7 @@ void lane_conn_ready(struct lane *lane, int64_t now_us)
 {
 	end_connecting(lane);
 	lane->open++;
+	conn_limit_ready(&lane->conn_limit, lane->open, now_us);
 	lane->heard_us = now_us;
 }
 
@@ -133,7 +167,7 @@ bool lane_conn_failed(struct lane *lane, const struct verdict_result *result, st
 	keep_reply(lane, reply);
 	if (lane->state == LANE_UP && lane->open > 0 &&
 	    (result->verdict == VERDICT_CONN_LIMIT || is_lone_timeout(lane, result->kind, now_us))) {
-		lane->pause_until_us = now_us + LANE_LIMIT_PAUSE_US;
+		conn_limit_refused(&lane->conn_limit, lane->open, now_us);
 		return false;
 	}
 	return lane_go_down(lane, result->kind, now_us, wall_ms);
@@ -147,6 +181,15 @@ void lane_transaction_started(struct lane *lane, bool canary, int64_t now_us)
 	lane->in_flight++;
 	if (canary)
 		lane->probing = true;
+	if (lane->state == LANE_UP)
+		pace_started(&lane->pace, now_us);
+}
+
+void lane_mail_reply(struct lane *lane, int64_t mail_sent_us, int64_t now_us)
+{
+	lane_heard(lane, now_us);
+	if (lane->state == LANE_UP)
+		window_mail_reply(&lane->window, now_us - mail_sent_us);
 }
 
 /* One that began before the last failure had its window then. */
@@ -159,6 +202,7 @@ static void end_flight(struct lane *lane, const struct lane_sample *sample, int6
 		lane->hung--;
 	if (lane->hung > lane->in_flight)
 		lane->hung = lane->in_flight;
+	window_trial_flight(&lane->window, lane->in_flight - lane->hung, now_us);
 	if (sample->canary)
 		lane->probing = false;
 }
@@ -210,33 +254,40 @@ static bool ended_while_down(struct lane *lane, const struct lane_sample *sample
  * between. */
 static bool push_back(struct lane *lane, enum lane_kind kind, uint32_t limit, int64_t now_us, int64_t wall_ms)
 {
-	lane->pushbacks++;
+	if (lane->pushbacks++ == 0)
+		lane->window_pushback = lane->window.size;
 	if (lane->pushbacks >= limit)
 		return lane_go_down(lane, kind, now_us, wall_ms);
 	return false;
 }
 
-static uint32_t pushback_limit(const struct lane *lane)
+static uint32_t pushback_limit(const struct lane *lane, enum lane_kind kind)
 {
+	if (kind == LANE_KIND_RESET)
+		return LANE_RESETS;
 	return lane->window.size > LANE_PUSHBACKS_MIN ? (uint32_t)lane->window.size : LANE_PUSHBACKS_MIN;
 }
 
 static bool ended_badly(struct lane *lane, const struct lane_sample *sample, int64_t now_us, int64_t wall_ms)
 {
+	bool down;
+
 	switch (sample->verdict) {
 	case VERDICT_HOST:
 		/* One reset among others under way may be that connection's; the next one without a success
 		 * is not. */
 		if (sample->kind == LANE_KIND_RESET && lane->in_flight > lane->hung)
-			return push_back(lane, sample->kind, 2, now_us, wall_ms);
+			return push_back(lane, sample->kind, LANE_RESETS, now_us, wall_ms);
 		return lane_go_down(lane, sample->kind, now_us, wall_ms);
 	case VERDICT_RATE:
 	case VERDICT_PRESSURE:
 		return lane_go_down(lane, sample->kind, now_us, wall_ms);
 	case VERDICT_BUSY:
 	case VERDICT_UNKNOWN:
-		window_shrink(&lane->window, LANE_BUSY_FACTOR, now_us);
-		return push_back(lane, sample->kind, pushback_limit(lane), now_us, wall_ms);
+		down = push_back(lane, sample->kind, pushback_limit(lane, sample->kind), now_us, wall_ms);
+		if (!down)
+			window_busy(&lane->window, now_us);
+		return down;
 	case VERDICT_CONN_LIMIT:
 	case VERDICT_LATER:
 	case VERDICT_OK:
@@ -261,13 +312,16 @@ bool lane_transaction_ended(struct lane *lane, const struct lane_sample *sample,
 		lane->last_success_us = now_us;
 		lane->pushbacks = 0;
 	}
+	if (sample->verdict == VERDICT_OK)
+		pace_accepted(&lane->pace, now_us);
 	if (sample->verdict != VERDICT_LATER && sample->verdict != VERDICT_UNKNOWN)
 		lane->heard_us = now_us;
 	if (lane->state == LANE_DOWN)
 		return ended_while_down(lane, sample, now_us, wall_ms);
 	if (sample->verdict == VERDICT_OK && sample->mail_sent_us != 0)
-		window_sample(&lane->window, &lane->config, sample->done_us - sample->mail_sent_us,
-			      lane->in_flight, now_us);
+		window_sample(&lane->window, &lane->config, sample->mail_sent_us,
+			      lane->in_flight - lane->hung, conn_limit_allows(&lane->conn_limit, now_us),
+			      now_us);
 	return ended_badly(lane, sample, now_us, wall_ms);
 }
 

@@ -73,20 +73,37 @@ int64_t probe_interval_us(enum lane_kind kind, int64_t down_us, uint32_t failure
 	check_never();
 }
 
-static void schedule(struct lane_probe *probe, enum lane_kind kind, int64_t down_us, struct rng *rng,
-		     int64_t now_us)
+static bool is_soft(enum lane_kind kind)
+{
+	return kind == LANE_KIND_4XX || kind == LANE_KIND_452 || kind == LANE_KIND_RATE ||
+	       kind == LANE_KIND_421;
+}
+
+static void schedule(struct lane_probe *probe, enum lane_kind kind, struct rng *rng, int64_t now_us)
 {
 	double jitter = 1 - PROBE_JITTER + 2 * PROBE_JITTER * rng_unit(rng);
+	int64_t interval_us = probe_interval_us(kind, now_us - probe->class_us, probe->failures);
 
-	probe->next_us =
-	    now_us + (int64_t)((double)probe_interval_us(kind, down_us, probe->failures) * jitter);
+	probe->next_us = now_us + (int64_t)((double)interval_us * jitter);
+}
+
+/* A server that begins to answer, or ceases to, is somewhere else in its life: the schedule begins anew. */
+static void learn_class(struct lane_probe *probe, enum lane_kind kind, int64_t now_us)
+{
+	if (probe->soft == is_soft(kind))
+		return;
+	probe->soft = is_soft(kind);
+	probe->class_us = now_us;
+	probe->failures = 0;
 }
 
 void probe_start(struct lane_probe *probe, enum lane_kind kind, struct rng *rng, int64_t now_us)
 {
+	probe->soft = is_soft(kind);
+	probe->class_us = now_us;
 	probe->failures = 0;
 	probe->counted = false;
-	schedule(probe, kind, 0, rng, now_us);
+	schedule(probe, kind, rng, now_us);
 }
 
 void probe_attempt(struct lane_probe *probe)
@@ -94,15 +111,15 @@ void probe_attempt(struct lane_probe *probe)
 	probe->counted = false;
 }
 
-bool probe_failed(struct lane_probe *probe, enum lane_kind kind, int64_t down_us, struct rng *rng,
-		  int64_t now_us)
+bool probe_failed(struct lane_probe *probe, enum lane_kind kind, struct rng *rng, int64_t now_us)
 {
 	if (probe->counted)
 		return false;
 	probe->counted = true;
 	if (probe->failures < UINT32_MAX)
 		probe->failures++;
-	schedule(probe, kind, down_us, rng, now_us);
+	learn_class(probe, kind, now_us);
+	schedule(probe, kind, rng, now_us);
 	return true;
 }
 

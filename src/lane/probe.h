@@ -13,7 +13,10 @@
 
 struct lane_probe {
 	int64_t next_us;
-	uint32_t failures; /* in a row, since the lane is down */
+	uint32_t failures; /* in a row, since the lane is down or fails in another way */
+	int64_t class_us;  /* since when it fails in this way: it is silent, or it answers but does not take
+			      mail */
+	bool soft;	   /* the latter */
 	int64_t last_hint_us;
 	bool hinted;  /* last_hint_us is valid */
 	bool counted; /* the present attempt's failure has been counted: its connection and its canary both
@@ -24,15 +27,15 @@ struct lane_probe {
 void probe_start(struct lane_probe *probe, enum lane_kind kind, struct rng *rng, int64_t now_us);
 /* An attempt begins; what fails from now on counts once. */
 void probe_attempt(struct lane_probe *probe);
-/* The attempt failed, down_us after the outage began. Returns false when it had been counted already. */
-bool probe_failed(struct lane_probe *probe, enum lane_kind kind, int64_t down_us, struct rng *rng,
-		  int64_t now_us);
+/* The attempt failed. Returns false when it had been counted already. */
+bool probe_failed(struct lane_probe *probe, enum lane_kind kind, struct rng *rng, int64_t now_us);
 /* The attempt ended without a verdict: soon again. */
 void probe_abandoned(struct lane_probe *probe, int64_t now_us);
 /* Returns true when the hint makes the next probe due now: at most one each PROBE_HINT_US, unless forced. */
 bool probe_hint(struct lane_probe *probe, bool force, int64_t now_us);
 
-/* The interval before jitter: for tests and for people. failures: probes failed so far in this outage. */
+/* The interval before jitter: for tests and for people. down_us: how long it has failed
+ * in this way; failures: probes that did. */
 int64_t probe_interval_us(enum lane_kind kind, int64_t down_us, uint32_t failures);
 
 #endif

@@ -49,25 +49,120 @@
 /* Hints come from strangers (a connection, ETRN): at most one extra probe in this time. */
 #define PROBE_HINT_US 30000000LL
 
-/* --- window (RECOVERY §1.3)
- * --------------------------------------------------------------------------------------- */
+/* --- window: rounds and base (RECOVERY §1.3)
+ * ------------------------------------------------------------------------- */
 
-#define WINDOW_VARIANCE_GAIN 0.03 /* about the last 30 samples */
 #define WINDOW_LATENCY_MIN_S 1e-4 /* below this it is our own scheduling that is measured */
-#define WINDOW_ROUND_MIN_S   0.25 /* faster rounds see only noise of the network */
-#define WINDOW_ROUND_NOISE   0.02 /* variance of the mean that a round may have */
-#define WINDOW_BUCKET_MIN    8
-#define WINDOW_BUCKET_MAX    32
+#define WINDOW_VARIANCE_GAIN 0.03 /* about the last 30 messages */
+#define ROUND_LEAST_S	     0.25 /* shorter rounds see the network's noise and outrun the server's reaction */
+#define ROUND_RAMP_MIN	     3.0  /* messages of a round while ramping: few, since a ramp stops itself */
+#define ROUND_RAMP_MAX	     20.0
+#define ROUND_STEADY_MIN     5.0
+#define ROUND_STEADY_MAX     40.0
+#define ROUND_STEADY_PER_W   1.5
+#define ROUND_NOISY_MAX	     80.0
+#define ROUND_NOISE	     0.02 /* variance of the mean log latency that a round may have: 14 % */
+#define ALPHA_PER_W                                                                             \
+	0.07 /* the queue wanted at least is 1 + this·W: enough to keep the server from idling \
+	      */
+#define BETA_PER_W	  0.15 /* and at most 2 + this·W: more is noticed by its other users */
+#define WINDOW_BUCKET_MIN 8.0
+#define WINDOW_BUCKET_MAX 32.0
 #define WINDOW_BUCKET_NOISE \
 	0.01 /* the base is a minimum of means, which prefers lucky ones: so they must be better */
-#define WINDOW_BUCKET_NOISY_MAX 200
+#define WINDOW_BUCKET_NOISY_MAX 200.0
 #define WINDOW_BASE_FACTOR	1.25 /* the server's own spread around its best */
-#define WINDOW_BASE_US		20e6 /* older buckets may tell of another server: colder, busier */
-#define WINDOW_BASE_LATENCIES	10   /* but a slow server has few */
-#define WINDOW_CALM_US		8000000LL
-#define WINDOW_CALM_RATE	10
-#define WINDOW_DOUBLING_S	8
-#define WINDOW_DOUBLING_CALM_S	4
+#define WINDOW_BASE_US		20e6 /* older buckets tell of another server: colder, busier */
+#define WINDOW_BASE_LATENCIES	10   /* but a slow server has few of them */
+#define WINDOW_FLAT		1.18 /* buckets within this factor for so long: the server is not warming up */
+#define WINDOW_FLAT_US		4000000LL
+#define WINDOW_STEP_MIN		0.25 /* a decrease is at least this, and at most this part of W */
+#define WINDOW_STEP_MAX		0.3
+#define WINDOW_DOUBLING_S	8 /* STEADY: W doubles in so long while the server idles */
+#define WINDOW_DOUBLING_CALM_S \
+	4 /* after WINDOW_CALM_US without a decrease, at more than WINDOW_CALM_RATE a second */
+#define WINDOW_CALM_US	 8000000LL
+#define WINDOW_CALM_RATE 10
+#define FIRST_CONTACT_US 10000000LL /* the first-contact window was filled for so long without complaint */
+
+/* A dip: the base is looked at with less of our own load, or our queue is taken for the server's own latency.
+ */
+#define DIP_EVERY_US   20000000LL
+#define DIP_FACTOR     0.4
+#define DIP_WINDOW_MIN 2.0 /* below there is nothing to take away */
+
+/* Trials: messages of one part, and the variance of its mean. */
+#define TRIAL_SAMPLES_MIN	3.0
+#define TRIAL_SAMPLES_MAX	20.0
+#define TRIAL_SAMPLES_NOISY_MAX 80.0
+#define TRIAL_NOISE		0.02
+
+/* --- a server that may be cold (RECOVERY §1.3)
+ * -------------------------------------------------------------------------- */
+
+#define COLD_US		     180000000LL /* caches are warm after that, or never */
+#define COLD_VERIFIED_FIRST  3.0	 /* so much in flight harms no server that can stand */
+#define COLD_STEP	     1.5	 /* verified anew each time W has grown by this factor */
+#define COLD_LESS	     0.6	 /* the middle part of a verification is at this part of W */
+#define COLD_ELASTIC	     0.5	 /* throughput follows W at least with this exponent: go on */
+#define COLD_SATURATED	     0.25	 /* less than this: well beyond capacity */
+#define COLD_BACK	     0.9
+#define COLD_BACK_FAR	     0.75
+#define COLD_PAUSE_US	     3000000LL /* no growth for so long after a verification that failed, doubling */
+#define COLD_PAUSE_DOUBLINGS 2
+
+/* --- relapse (RECOVERY §1.3)
+ * ---------------------------------------------------------------------------------------------- */
+
+#define RELAPSE_US \
+	300000000LL /* down again within this: our feed may have done it; up for so long: forgotten */
+#define RELAPSE_COUNT_MAX      8
+#define RELAPSE_DOUBLING_MAX_S 16.0
+#define RELAPSE_PART	       0.6 /* of the window at the crash */
+#define RELAPSE_PART_AGAIN     0.5
+#define RELAPSE_AGE_MIN_S      30.0
+
+/* --- tarpits
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+#define TARPIT_LEAST_S 1.0  /* a reply to MAIL that takes so long */
+#define TARPIT_SPREAD  1.15 /* and always about the same is a sleep, not a queue */
+
+/* --- a busy server: 421 while others are served (RECOVERY §1.4)
+ * --------------------------------------------------------- */
+
+#define BUSY_FACTOR	0.6
+#define BUSY_STILL_US	5000000LL
+#define BUSY_CEILING	1.6 /* of the shrunk window: just below where it was refused */
+#define BUSY_CEILING_US 20000000LL
+#define BUSY_DOUBLINGS	5
+
+/* --- connections (RECOVERY §1.4)
+ * ------------------------------------------------------------------------------------------ */
+
+#define CONN_LIMIT_POLL_FACTOR \
+	1.5 /* each refused poll makes the next one rarer; the first after `limit` seconds */
+#define CONN_LIMIT_POLL_MAX_S	     300.0
+#define CONN_LIMIT_POLL_COMPETITOR_S 60.0 /* others come and go: look more often */
+#define CONN_LIMIT_SMALL	     4
+#define CONN_LIMIT_STEPS_SMALL	     5
+#define CONN_LIMIT_STEPS	     9
+#define CONN_LIMIT_STEP_US	     1000000LL /* after one that was accepted */
+
+/* --- pace (RECOVERY §1.4)
+ * ---------------------------------------------------------------------------------------------------- */
+
+#define PACE_RATE_PART	      0.97  /* just below what was taken */
+#define PACE_RATE_HOLD_S      600.0 /* limits are seldom raised, and a violation may be punished */
+#define PACE_RATE_DOUBLING_S  1800.0
+#define PACE_SPACE_PART	      0.93
+#define PACE_SPACE_HOLD_S     4.0 /* space comes back by itself */
+#define PACE_SPACE_DOUBLING_S 60.0
+#define PACE_AGREEMENT	      0.25 /* two estimates this near: it is a rule, not chance */
+#define PACE_AGREEMENTS_MAX   6
+#define PACE_LEAST_PER_S      0.01
+#define PACE_MOST_PER_S	      10000.0 /* a ceiling that has grown beyond is none */
 
 /* --- lane (RECOVERY §1.1, §1.4)
  * ------------------------------------------------------------------------------------- */
@@ -78,16 +173,15 @@
 #define LANE_WARM_SOFT_US \
 	180000000LL /* a limit or lack of space met less long ago: the server is as it was */
 #define LANE_WARM_FACTOR   0.7
-#define LANE_BUSY_FACTOR   0.6 /* 421 while others are served */
-#define LANE_PUSHBACKS_MIN 3   /* so many without a success between, and at least W: down */
+#define LANE_PUSHBACKS_MIN 3 /* so many without a success between, and at least W: down */
+#define LANE_RESETS	   2 /* so many connections lost without a success between: down */
 #define LANE_RECENT_US \
 	5000000LL /* a success so recent says that a connect that timed out is about that one */
 #define LANE_STALL_US	     8000000LL /* no reply on any connection for so long, or 4 latencies: down */
 #define LANE_STALL_LATENCIES 4
 /* The same when nobody reports what is heard: a large body on a slow line is minutes of silence. */
 #define LANE_STALL_BLIND_US   300000000LL
-#define LANE_LIMIT_PAUSE_US   5000000LL /* after a refused extra connection */
-#define LANE_SAVED_WINDOW_MAX 100000.0	/* a saved one beyond it is damage */
 #define LANE_LOCAL_PAUSE_US   1000000LL /* our own system refused a connection */
+#define LANE_SAVED_WINDOW_MAX 100000.0	/* a saved one beyond it is damage */
 
 #endif

@@ -14,7 +14,7 @@ struct domain_request {
 	struct request request; /* first */
 	char name[RELAY_DOMAIN_NAME_MAX + 1];
 	char outcome[ADMIN_MESSAGE_MAX]; /* what will be said once it is durable */
-	bool undo_add;	   /* a failed write takes the domain away again */
+	bool undo_add;			 /* a failed write takes the domain away again */
 };
 
 static struct domain *requested(const struct domain_request *r)
@@ -64,7 +64,7 @@ static void written(void *owner, enum store_result result, enum store_reason rea
 		request_finish(&r->request, 0, "%s", r->outcome);
 		return;
 	}
-	if (r->undo_add && domain != NULL)
+	if (r->undo_add && domain != NULL && queue_at_rest(&domain->queue))
 		domain_free(domain);
 	request_finish(&r->request, ERR_IO, "the change could not be written to the store: %s",
 		       reason == STORE_REASON_FULL ? "the disk is full" : "see the log for the reason");
@@ -264,6 +264,22 @@ void admin_domain_set(struct relay *relay, struct slice name, struct slice key, 
  * ------------------------------------------------------------------------------------------------------------------------
  */
 
+/* A read of its queue may still be under way. */
+static void free_when_at_rest(struct timer *timer)
+{
+	struct domain_request *r = container_of(timer, struct domain_request, request.timer);
+	struct relay *relay = r->request.relay;
+	struct domain *domain = requested(r);
+
+	if (domain != NULL && !queue_at_rest(&domain->queue)) {
+		timer_set(&relay->timers, timer, relay->now.now_us + CLOCK_MS(50));
+		return;
+	}
+	if (domain != NULL)
+		domain_free(domain);
+	request_finish(&r->request, 0, "%s is not served any more: point its MX elsewhere", r->name);
+}
+
 static void removed(void *owner, enum store_result result, enum store_reason reason)
 {
 	struct domain_request *r = owner;
@@ -272,16 +288,15 @@ static void removed(void *owner, enum store_result result, enum store_reason rea
 
 	relay_enter(relay);
 	relay->operations--;
-	if (domain != NULL)
-		domain->removing = false;
 	if (result != STORE_OK) {
+		if (domain != NULL)
+			domain->removing = false;
 		request_finish(&r->request, ERR_IO,
 			       "the change could not be written to the store: see the log");
 		return;
 	}
-	if (domain != NULL)
-		domain_free(domain);
-	request_finish(&r->request, 0, "%s is not served any more: point its MX elsewhere", r->name);
+	r->request.timer.fire = free_when_at_rest;
+	timer_set(&relay->timers, &r->request.timer, relay->now.now_us);
 }
 
 void admin_domain_remove(struct relay *relay, struct slice name, admin_done *done, void *owner)
@@ -293,12 +308,16 @@ void admin_domain_remove(struct relay *relay, struct slice name, admin_done *don
 	if (domain == NULL)
 		return;
 	relay->ports.store->ops->count(relay->ports.store, domain->number, &held);
-	if (held.messages > 0 || domain->queue.items.count > 0 || domain->queue.walks > 0 ||
-	    relay->committing.count > 0) {
+	if (held.messages > 0) {
 		request_answer(
 		    relay, done, owner, ERR_STATE,
 		    "%s holds %llu messages: deliver them, or remove them with `restante message rm`, first",
 		    domain->name, (unsigned long long)held.messages);
+		return;
+	}
+	if (domain->removing || domain->queue.items.count > 0 || relay->committing.count > 0) {
+		request_answer(relay, done, owner, ERR_STATE,
+			       "mail is coming in just now: try again in a moment");
 		return;
 	}
 	struct domain_request *r = new_request(relay, name, done, owner);

@@ -28,7 +28,7 @@ struct domain {
 	struct list by_name;
 	struct relay *relay;
 	char name[RELAY_DOMAIN_NAME_MAX + 1];
-	uint32_t number; /* in the store; never 0, never used again */
+	uint32_t number; /* in the store; never 0, not given again while its mail is held */
 	int64_t added_ms, hold_ms;
 	bool by_mx; /* destination is the MX set beyond us, learnt; else configured */
 	struct destination destination;

@@ -111,7 +111,7 @@ void feed_join(struct feed *feed, struct domain *domain)
 	feed_wake(feed);
 }
 
-/* Connections of a domain that leaves go on with what they carry; an empty feed ends them. */
+/* What is in transit goes on. */
 void feed_leave(struct feed *feed, struct domain *domain)
 {
 	turns_leave(&feed->turns, &domain->turn);
@@ -119,8 +119,8 @@ void feed_leave(struct feed *feed, struct domain *domain)
 	domain->feed = NULL;
 	if (feed->probe_domain == domain)
 		feed->probe_domain = NULL;
-	if (--feed->domain_count == 0)
-		feed_free(feed);
+	feed->domain_count--;
+	feed_wake(feed); /* without a domain it ends when its last transaction has */
 }
 
 void feed_free(struct feed *feed)
@@ -240,6 +240,8 @@ static void start_probe(struct feed *feed)
 		lane_canary_abandoned(&feed->lane, feed->relay->now.now_us);
 		return;
 	}
+	if (!hosts_ready(feed))
+		return;
 	struct item *item = queue_take_canary(domain, feed->lane.probe.failures);
 	if (item == NULL) {
 		queue_fill_canary(domain);
@@ -251,10 +253,6 @@ static void start_probe(struct feed *feed)
 			else
 				lane_canary_abandoned(&feed->lane, feed->relay->now.now_us);
 		}
-		return;
-	}
-	if (!hosts_ready(feed)) {
-		queue_return(item);
 		return;
 	}
 	feed->probe_domain = domain;
@@ -373,10 +371,21 @@ static void send_what_is_permitted(struct feed *feed, struct lane_permit permit)
 		open_connections(feed, sends, permit.connects);
 }
 
+static void wind_up(struct feed *feed)
+{
+	list_each_safe(node, after, &feed->idle) outbound_quit(container_of(node, struct outbound, in_idle));
+	if (feed->connection_count == 0)
+		feed_free(feed);
+}
+
 void feed_run(struct feed *feed)
 {
 	struct relay *relay = feed->relay;
 
+	if (feed->domain_count == 0) {
+		wind_up(feed);
+		return;
+	}
 	if (relay->shutting_down)
 		return;
 	struct lane_permit permit = lane_permit(&feed->lane, relay->now.now_us);

@@ -80,7 +80,7 @@ nodiscard struct feed *feed_for(struct relay *relay, const struct destination *d
 void feed_name(const struct destination *destination, uint16_t smtp_port, char ret_name[FEED_NAME_MAX]);
 struct feed *feed_find(const struct relay *relay, const char *name);
 void feed_join(struct feed *feed, struct domain *domain);
-void feed_leave(struct feed *feed, struct domain *domain); /* frees the feed after its last domain */
+void feed_leave(struct feed *feed, struct domain *domain); /* an empty feed goes once nothing is in transit */
 void feed_free(struct feed *feed);
 
 /* feed_run is called in this turn. */
@@ -102,8 +102,8 @@ bool hosts_ready(struct feed *feed);
 /* The next target for an attempt that has tried those in the mask: best preference, rested ones first. -1:
  * none is left. */
 int hosts_pick(struct feed *feed, uint64_t tried);
-void hosts_failed(struct feed *feed, int target); /* it did not greet us */
-void hosts_worked(struct feed *feed, int target);
+void hosts_failed(struct feed *feed, const struct target *target); /* it did not greet us */
+void hosts_worked(struct feed *feed, const struct target *target);
 void hosts_cancel(struct feed *feed);
 
 #endif

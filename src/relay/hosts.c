@@ -187,16 +187,21 @@ int hosts_pick(struct feed *feed, uint64_t tried)
 	return best;
 }
 
-void hosts_failed(struct feed *feed, int target)
+static void set_rest(struct feed *feed, const struct target *target, int64_t until_us)
 {
-	if (target >= 0 && (size_t)target < feed->target_count)
-		feed->targets[target].rest_until_us = feed->relay->now.now_us + CLOCK_SECONDS(TARGET_REST_S);
+	for (size_t i = 0; i < feed->target_count; i++)
+		if (net_address_equal(&feed->targets[i].address, &target->address))
+			feed->targets[i].rest_until_us = until_us;
 }
 
-void hosts_worked(struct feed *feed, int target)
+void hosts_failed(struct feed *feed, const struct target *target)
 {
-	if (target >= 0 && (size_t)target < feed->target_count)
-		feed->targets[target].rest_until_us = 0;
+	set_rest(feed, target, feed->relay->now.now_us + CLOCK_SECONDS(TARGET_REST_S));
+}
+
+void hosts_worked(struct feed *feed, const struct target *target)
+{
+	set_rest(feed, target, 0);
 }
 
 void hosts_cancel(struct feed *feed)

@@ -1,28 +1,29 @@
+/* One session: the client machine between connection, store and feed. */
 #include "relay/outbound.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
 
-enum { BODY_PIECE_BYTES = 64 * 1024 };
+enum {
+	BODY_PIECE_BYTES = 64 * 1024,
+	UNSENT_MAX_BYTES =
+	    256 * 1024, /* of a body waiting in the connection: a slow server must not fill our memory */
+};
 
-static const struct net_events outbound_events;
-
-static void try_next_target(struct outbound *out);
-static void step(struct outbound *out, struct slice input);
+static const struct slice nothing = {.data = NULL, .size = 0};
 
 /* --- life
- * ---------------------------------------------------------------------------------------------------------------
+ * --------------------------------------------------------------------------------------------------------------
  */
 
 static void set_timer(struct outbound *out)
 {
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 	int64_t at_us = CLOCK_NEVER;
 
-	if (out->client != NULL && out->state != OUTBOUND_RECORDING)
+	if (out->client != NULL)
 		at_us = smtp_client_deadline(out->client);
 	if (out->state == OUTBOUND_IDLE) {
 		int64_t idle_us = relay->now.now_us + lane_idle_limit_us(&out->feed->lane);
@@ -34,43 +35,48 @@ static void set_timer(struct outbound *out)
 
 void outbound_unused(struct outbound *out)
 {
-	if (!out->dead || out->references > 0)
-		return;
+	if (out->dead && out->references == 0)
+		outbound_unbury(out);
+}
+
+void outbound_unbury(struct outbound *out)
+{
+	list_remove(&out->in_feed);
 	free(out->transaction.recipients);
 	free(out->changes);
 	free(out);
 }
 
-/* Takes the session out of the feed; the memory goes when no store operation refers to it any more. */
-static void bury(struct outbound *out)
+void outbound_bury(struct outbound *out)
 {
 	struct feed *feed = out->feed;
-	struct relay *relay = feed->relay;
+	struct relay *relay = out->relay;
 
 	check(!out->dead && out->conn == NULL && out->item == NULL);
-	if (out->state <= OUTBOUND_GREETING) {
+	if (out->state <= OUTBOUND_GREETING)
 		feed->opening_count--;
-	} else if (out->reached_lane) {
+	else if (out->reached_lane)
 		lane_conn_closed(&feed->lane, relay->now.now_us);
-	}
 	if (out->probe)
 		feed->probing = false;
 	timer_clear(&relay->timers, &out->timer);
 	list_remove(&out->in_idle);
 	list_remove(&out->in_feed);
+	list_add_last(&relay->buried, &out->in_feed);
 	feed->connection_count--;
 	relay->outbound_count--;
 	smtp_client_free(out->client);
 	out->client = NULL;
+	out->feed = NULL;
 	out->dead = true;
 	feed_wake(feed);
 	outbound_unused(out);
 }
 
-static void drop_connection(struct outbound *out, bool flush)
+void outbound_drop_connection(struct outbound *out, bool flush)
 {
 	if (out->conn != NULL)
-		out->feed->relay->ports.net->ops->close(out->conn, flush);
+		out->relay->ports.net->ops->close(out->conn, flush);
 	out->conn = NULL;
 }
 
@@ -78,51 +84,19 @@ static void timer_fired(struct timer *timer)
 {
 	struct outbound *out = container_of(timer, struct outbound, timer);
 
-	if (out->retry) {
+	if (out->retry)
 		results_retry(out);
-		return;
-	}
-	if (out->state == OUTBOUND_IDLE) {
-		/* Either too long idle, or the server said something unasked within the machine's own time.
-		 */
-		if (smtp_client_deadline(out->client) > out->feed->relay->now.now_us) {
-			outbound_quit(out);
-			return;
-		}
-	}
-	step(out, (struct slice){.data = NULL, .size = 0});
+	else if (out->client == NULL)
+		outbound_attempt_failed(out);
+	else if (out->state == OUTBOUND_IDLE && smtp_client_deadline(out->client) > out->relay->now.now_us)
+		outbound_quit(out); /* too long idle */
+	else
+		outbound_step(out, nothing);
 }
 
-bool outbound_open(struct feed *feed, struct item *canary)
+void outbound_init_timer(struct outbound *out)
 {
-	struct relay *relay = feed->relay;
-	struct outbound *out = calloc(1, sizeof(*out));
-
-	if (out == NULL)
-		return false;
-	out->feed = feed;
-	out->target = -1;
 	out->timer.fire = timer_fired;
-	out->item = canary;
-	out->probe = canary != NULL;
-	list_add_last(&feed->connections, &out->in_feed);
-	feed->connection_count++;
-	feed->opening_count++;
-	relay->outbound_count++;
-	lane_conn_opening(&feed->lane, relay->now.now_us);
-	try_next_target(out);
-	return true;
-}
-
-/* --- greeting: through the targets until one is well
- * ------------------------------------------------------------------------ */
-
-static int telling(enum verdict verdict)
-{
-	static const int order[] = {
-	    [VERDICT_LATER] = 1,    [VERDICT_CONN_LIMIT] = 4, [VERDICT_HOST] = 2,   [VERDICT_RATE] = 3,
-	    [VERDICT_PRESSURE] = 3, [VERDICT_US] = 3,	      [VERDICT_UNKNOWN] = 0};
-	return (size_t)verdict < sizeof(order) / sizeof(order[0]) ? order[verdict] : 1;
 }
 
 bool outbound_others_open(const struct outbound *out)
@@ -136,120 +110,8 @@ bool outbound_others_open(const struct outbound *out)
 	return false;
 }
 
-static void note_failure(struct outbound *out, const struct verdict_event *event, const char *words)
-{
-	struct verdict_result result = verdict_judge(event);
-
-	if (out->worst_reply[0] != '\0' && telling(result.verdict) < telling(out->worst.verdict))
-		return;
-	out->worst = result;
-	(void)snprintf(out->worst_reply, sizeof(out->worst_reply), "%s: %s", out->relay_text, words);
-}
-
-/* All targets failed: the lane hears of it once. */
-static void attempt_failed(struct outbound *out)
-{
-	struct feed *feed = out->feed;
-	struct relay *relay = feed->relay;
-	struct item *item = out->item;
-
-	out->item = NULL;
-	if (item != NULL)
-		queue_return(item);
-	bool changed = lane_conn_failed(&feed->lane, &out->worst, slice_of(out->worst_reply),
-					relay->now.now_us, relay->now.wall_ms);
-	feed->changed = true;
-	bury(out);
-	if (changed)
-		feed_changed(feed);
-}
-
-static void target_failed(struct outbound *out)
-{
-	hosts_failed(out->feed, out->target);
-	smtp_client_free(out->client);
-	out->client = NULL;
-	drop_connection(out, false);
-	out->state = OUTBOUND_CONNECTING;
-	try_next_target(out);
-}
-
-static void describe_target(struct outbound *out, const struct target *target)
-{
-	char address[NET_ADDRESS_TEXT_SIZE];
-	const char *name = out->feed->destination.hosts[target->host].name;
-
-	(void)net_address_host(&target->address, address);
-	(void)snprintf(out->relay_text, sizeof(out->relay_text), "%s[%s]:%u", name, address,
-		       target->address.port);
-}
-
-static void try_next_target(struct outbound *out)
-{
-	struct feed *feed = out->feed;
-	struct relay *relay = feed->relay;
-
-	for (;;) {
-		out->target = hosts_pick(feed, out->tried);
-		if (out->target < 0) {
-			/* Not from here: this may be inside outbound_open. */
-			timer_set(&relay->timers, &out->timer, relay->now.now_us);
-			return;
-		}
-		out->tried |= UINT64_C(1) << out->target;
-		const struct target *target = &feed->targets[out->target];
-		describe_target(out, target);
-		out->conn =
-		    relay->ports.net->ops->connect(relay->ports.net, &target->address, NULL,
-						   relay->config.connect_timeout_ms, &outbound_events, out);
-		if (out->conn != NULL) {
-			timer_clear(&relay->timers, &out->timer);
-			return;
-		}
-		struct verdict_event event = {.stage = VERDICT_AT_CONNECT, .what = VERDICT_CONN_LOCAL};
-		note_failure(out, &event, "out of memory");
-	}
-}
-
-static void on_connected(void *owner)
-{
-	struct outbound *out = owner;
-	struct relay *relay = out->feed->relay;
-
-	relay_enter(relay);
-	out->client = smtp_client_new(&relay->config.client, relay->now.now_us);
-	if (out->client == NULL) {
-		struct verdict_event event = {.stage = VERDICT_AT_CONNECT, .what = VERDICT_CONN_LOCAL};
-		note_failure(out, &event, "out of memory");
-		target_failed(out);
-		return;
-	}
-	out->state = OUTBOUND_GREETING;
-	step(out, (struct slice){.data = NULL, .size = 0});
-}
-
-static void greeted(struct outbound *out)
-{
-	struct feed *feed = out->feed;
-
-	feed->opening_count--;
-	out->state = OUTBOUND_IDLE;
-	out->reached_lane = true;
-	hosts_worked(feed, out->target);
-	lane_conn_ready(&feed->lane, feed->relay->now.now_us);
-	if (out->item != NULL) {
-		struct item *canary = out->item;
-		out->item = NULL;
-		outbound_send(out, canary, true);
-		return;
-	}
-	list_add_first(&feed->idle, &out->in_idle);
-	feed_wake(feed);
-}
-
 /* --- transactions
- * ---------------------------------------------------------------------------------------------------------
- */
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void copy_recipient(struct smtp_client_recipient *to, const struct store_recipient *from)
 {
@@ -264,17 +126,13 @@ static void copy_recipient(struct smtp_client_recipient *to, const struct store_
 	};
 }
 
-void outbound_send(struct outbound *out, struct item *item, bool canary)
+static bool prepare_transaction(struct outbound *out, const struct item *item)
 {
-	struct relay *relay = out->feed->relay;
 	const struct store_envelope *e = &item->envelope;
 	struct smtp_client_recipient *recipients = calloc(e->recipient_count, sizeof(*recipients));
 
-	check(out->state == OUTBOUND_IDLE && out->item == NULL);
-	if (recipients == NULL) {
-		queue_return(item);
-		return;
-	}
+	if (recipients == NULL)
+		return false;
 	free(out->transaction.recipients);
 	for (uint32_t i = 0; i < e->recipient_count; i++)
 		copy_recipient(&recipients[i], &e->recipients[i]);
@@ -289,56 +147,77 @@ void outbound_send(struct outbound *out, struct item *item, bool canary)
 	    .recipient_count = e->recipient_count,
 	    .recipients = recipients,
 	};
+	return true;
+}
+
+/* The machine has it; the caller steps. False: the item went back. */
+static bool begin(struct outbound *out, struct item *item, bool canary)
+{
+	check(out->state == OUTBOUND_IDLE && out->item == NULL);
+	if (!prepare_transaction(out, item)) {
+		if (canary)
+			domain_canary_abandoned(&item->domain->flow);
+		queue_return(item);
+		return false;
+	}
 	list_remove(&out->in_idle);
 	out->item = item;
 	out->canary = canary;
 	out->body_offset = 0;
 	out->body_failed = false;
+	out->judged = false;
+	out->results_done = false;
+	out->usable = false;
 	out->messages_sent++;
 	out->state = OUTBOUND_SENDING;
-	lane_transaction_started(&out->feed->lane, out->probe, relay->now.now_us);
-	smtp_client_begin(out->client, &out->transaction, relay->now.now_us);
-	step(out, (struct slice){.data = NULL, .size = 0});
+	lane_transaction_started(&out->feed->lane, out->probe, out->relay->now.now_us);
+	smtp_client_begin(out->client, &out->transaction, out->relay->now.now_us);
+	return true;
+}
+
+void outbound_send(struct outbound *out, struct item *item, bool canary)
+{
+	if (begin(out, item, canary))
+		outbound_step(out, nothing);
 }
 
 static void body_read(void *owner, enum store_result result, enum store_reason reason, struct slice bytes)
 {
 	struct outbound *out = owner;
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 
+	relay_enter(relay);
+	relay->operations--;
 	out->references--;
 	out->reading = false;
 	if (out->dead) {
-		relay->operations--;
 		outbound_unused(out);
 		return;
 	}
-	relay_enter(relay);
-	relay->operations--;
-	if (out->state != OUTBOUND_SENDING || !out->want_body)
+	if (out->state != OUTBOUND_SENDING)
 		return;
-	out->want_body = false;
 	out->body_offset += bytes.size;
 	bool last = out->body_offset >= out->transaction.size_bytes;
-	if (result != STORE_OK || (bytes.size == 0 && !last)) {
+	bool readable = result == STORE_OK && (bytes.size > 0 || last);
+	if (!readable)
 		log_event(relay->ports.log, LOG_LEVEL_ALARM, "store", out->item->id,
 			  "a message cannot be read from the store: it stays there and is not sent",
 			  LOG_NUMBER("reason", reason));
+	if (!readable || smtp_client_body(out->client, bytes, last, relay->now.now_us) != 0) {
 		out->body_failed = true;
 		smtp_client_body_failed(out->client, relay->now.now_us);
-	} else if (smtp_client_body(out->client, bytes, last, relay->now.now_us) != 0) {
-		smtp_client_body_failed(out->client, relay->now.now_us);
 	}
-	step(out, (struct slice){.data = NULL, .size = 0});
+	outbound_step(out, nothing);
 }
 
 static void read_body(struct outbound *out)
 {
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 	struct store *store = relay->ports.store;
 
-	out->want_body = true;
-	if (out->reading)
+	/* on_drained, or the read that is under way, steps again */
+	if (out->reading ||
+	    (out->conn != NULL && relay->ports.net->ops->unsent(out->conn) > UNSENT_MAX_BYTES))
 		return;
 	out->reading = true;
 	out->references++;
@@ -346,24 +225,26 @@ static void read_body(struct outbound *out)
 	store->ops->read(store, out->item->id, out->body_offset, BODY_PIECE_BYTES, body_read, out);
 }
 
-void outbound_recorded(struct outbound *out)
+/* After a transaction: goes on once its results are in the store and the machine has said whether the
+ * connection lives. */
+static void proceed(struct outbound *out)
 {
 	struct feed *feed = out->feed;
-	struct relay *relay = feed->relay;
 
-	check(out->state == OUTBOUND_RECORDING);
-	check(out->item == NULL);
-	if (out->probe) {
-		out->probe = false;
-		feed->probing = false;
+	if (!out->results_done)
+		return;
+	if (out->useless || out->conn == NULL) {
+		outbound_drop_connection(out, true);
+		outbound_bury(out);
+		return;
 	}
-	if (!out->usable || out->conn == NULL) {
-		drop_connection(out, true);
-		bury(out);
+	if (!out->usable) {
+		set_timer(out);
 		return;
 	}
 	out->state = OUTBOUND_IDLE;
-	if (relay->shutting_down || out->messages_sent >= relay->config.lane.messages_per_connection) {
+	if (out->relay->shutting_down ||
+	    out->messages_sent >= out->relay->config.lane.messages_per_connection) {
 		outbound_quit(out);
 		return;
 	}
@@ -372,26 +253,54 @@ void outbound_recorded(struct outbound *out)
 	feed_wake(feed);
 }
 
+void outbound_recorded(struct outbound *out)
+{
+	check(out->state == OUTBOUND_RECORDING && out->item == NULL);
+	if (out->probe) {
+		out->probe = false;
+		out->feed->probing = false;
+	}
+	out->results_done = true;
+	proceed(out);
+}
+
 /* --- the machine
- * --------------------------------------------------------------------------------------------------------------
+ * ----------------------------------------------------------------------------------------------------------
  */
+
+static void greeted(struct outbound *out)
+{
+	struct feed *feed = out->feed;
+	struct item *canary = out->item;
+
+	feed->opening_count--;
+	out->state = OUTBOUND_IDLE;
+	out->reached_lane = true;
+	out->item = NULL;
+	hosts_worked(feed, &out->trying);
+	lane_conn_ready(&feed->lane, out->relay->now.now_us);
+	if (canary != NULL && begin(out, canary, true))
+		return;
+	list_add_first(&feed->idle, &out->in_idle);
+	feed_wake(feed);
+}
 
 static void session_failed(struct outbound *out)
 {
 	const struct client_outcome *failure = smtp_client_failure(out->client);
+	char words[REPLY_TEXT_MAX + 32];
 
-	if (out->state == OUTBOUND_GREETING) {
-		struct verdict_event event = results_event(failure, out, 0);
-		char words[REPLY_TEXT_MAX + 32];
-		(void)reply_format(&failure->reply, words, sizeof(words));
-		note_failure(out, &event, words);
-	}
-	out->usable = false;
+	out->useless = true;
+	if (out->state != OUTBOUND_GREETING)
+		return;
+	struct verdict_event event = results_event(failure, out, 0);
+	(void)reply_format(&failure->reply, words, sizeof(words));
+	outbound_note_failure(out, &event, words);
 }
 
 static void write_output(struct outbound *out)
 {
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 	struct slice output = smtp_client_output(out->client);
 
 	if (output.size == 0 || out->conn == NULL)
@@ -402,50 +311,54 @@ static void write_output(struct outbound *out)
 		smtp_client_connection_lost(out->client, "out of memory", relay->now.now_us);
 }
 
+static void start_tls(struct outbound *out)
+{
+	struct relay *relay = out->relay;
+	const char *name = out->feed->destination.hosts[out->trying.host].name;
+
+	write_output(out);
+	if (out->conn != NULL && relay->ports.net->ops->start_tls(out->conn, false, slice_of(name)) != 0) {
+		out->tls_failed = true;
+		smtp_client_connection_lost(out->client, "this relay has no TLS", relay->now.now_us);
+	}
+}
+
 /* The connection has no further use. */
 static void ended(struct outbound *out)
 {
+	out->useless = true;
 	switch (out->state) {
 	case OUTBOUND_CONNECTING:
 	case OUTBOUND_GREETING:
-		target_failed(out);
+		outbound_target_failed(out);
 		return;
 	case OUTBOUND_RECORDING:
-		out->usable = false;
-		drop_connection(out, true);
+		outbound_drop_connection(out, true);
 		return; /* the rest follows when the results are in the store */
 	case OUTBOUND_IDLE:
-	case OUTBOUND_SENDING:
 	case OUTBOUND_ENDING:
-		break;
+		outbound_drop_connection(out, true);
+		outbound_bury(out);
+		return;
+	case OUTBOUND_SENDING:
+		break; /* DONE comes before CLOSE */
 	}
-	check(out->state != OUTBOUND_SENDING);
-	drop_connection(out, true);
-	bury(out);
+	check_never();
 }
 
-/* What one action asks for. False: the session is gone, or must not be stepped on. */
+/* Does what one action asks for. False: wait for the next event. */
 static bool act(struct outbound *out, enum smtp_client_action action)
 {
-	struct relay *relay = out->feed->relay;
-
 	switch (action) {
 	case SMTP_CLIENT_WAIT:
 		return false;
-	case SMTP_CLIENT_START_TLS: {
-		struct net_ops const *net = relay->ports.net->ops;
-		write_output(out);
-		const char *name = out->feed->destination.hosts[out->feed->targets[out->target].host].name;
-		if (out->conn != NULL && net->start_tls(out->conn, false, slice_of(name)) != 0)
-			smtp_client_connection_lost(out->client, "this relay has no TLS", relay->now.now_us);
+	case SMTP_CLIENT_START_TLS:
+		start_tls(out);
 		return true;
-	}
 	case SMTP_CLIENT_READY:
-		if (out->state == OUTBOUND_GREETING) {
-			greeted(out);
-			return false; /* what follows was stepped from there */
-		}
 		out->usable = true;
+		if (out->state == OUTBOUND_GREETING)
+			greeted(out);
 		return true;
 	case SMTP_CLIENT_WANT_BODY:
 		read_body(out);
@@ -465,68 +378,71 @@ static bool act(struct outbound *out, enum smtp_client_action action)
 	check_never();
 }
 
-static void step(struct outbound *out, struct slice input)
+void outbound_step(struct outbound *out, struct slice input)
 {
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
+	bool go_on = true;
 
-	if (out->client == NULL) { /* no target was left, see try_next_target */
-		attempt_failed(out);
-		return;
-	}
-	bool was_recording = out->state == OUTBOUND_RECORDING;
 	out->references++;
-	for (;;) {
-		enum smtp_client_action action = smtp_client_step(out->client, &input, relay->now.now_us);
-		bool go_on = act(out, action);
-		if (out->dead || out->client == NULL)
-			break;
-		if (!go_on) {
-			if (action == SMTP_CLIENT_WANT_BODY || action == SMTP_CLIENT_WAIT)
-				write_output(out);
-			break;
-		}
-	}
+	while (go_on && out->client != NULL)
+		go_on = act(out, smtp_client_step(out->client, &input, relay->now.now_us));
 	out->references--;
 	if (out->dead) {
 		outbound_unused(out);
 		return;
 	}
-	if (out->state == OUTBOUND_RECORDING && !was_recording)
+	if (out->client == NULL) /* the next target is being tried */
+		return;
+	write_output(out);
+	if (out->state == OUTBOUND_RECORDING && !out->judged) {
+		out->judged = true;
+		timer_clear(&relay->timers, &out->timer);
 		results_of(out);
-	else
+	} else if (out->state == OUTBOUND_RECORDING) {
+		proceed(out);
+	} else {
 		set_timer(out);
+	}
 }
 
 /* --- events of the connection
- * --------------------------------------------------------------------------------------------------- */
+ * ------------------------------------------------------------------------------------------------ */
+
+static void on_connected(void *owner)
+{
+	struct outbound *out = owner;
+
+	relay_enter(out->relay);
+	outbound_connected(out);
+}
 
 static void on_received(void *owner, struct slice bytes)
 {
 	struct outbound *out = owner;
 
-	relay_enter(out->feed->relay);
-	lane_heard(&out->feed->lane, out->feed->relay->now.now_us);
-	if (out->client != NULL)
-		step(out, bytes);
+	relay_enter(out->relay);
+	lane_heard(&out->feed->lane, out->relay->now.now_us);
+	outbound_step(out, bytes);
 }
 
 static void on_drained(void *owner)
 {
 	struct outbound *out = owner;
 
-	relay_enter(out->feed->relay);
-	lane_heard(&out->feed->lane, out->feed->relay->now.now_us);
-	if (out->client != NULL && out->state == OUTBOUND_SENDING)
-		step(out, (struct slice){.data = NULL, .size = 0});
+	relay_enter(out->relay);
+	if (out->state != OUTBOUND_SENDING)
+		return;
+	lane_heard(&out->feed->lane, out->relay->now.now_us);
+	outbound_step(out, nothing);
 }
 
 static void on_secured(void *owner, const struct net_tls_state *state)
 {
 	struct outbound *out = owner;
 
-	relay_enter(out->feed->relay);
-	smtp_client_tls_done(out->client, out->feed->relay->now.now_us);
-	step(out, (struct slice){.data = NULL, .size = 0});
+	relay_enter(out->relay);
+	smtp_client_tls_done(out->client, out->relay->now.now_us);
+	outbound_step(out, nothing);
 }
 
 static enum verdict_what what_of(enum net_end end)
@@ -552,28 +468,26 @@ static enum verdict_what what_of(enum net_end end)
 static void on_closed(void *owner, enum net_end end, const char *detail)
 {
 	struct outbound *out = owner;
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 	char words[256];
 
 	relay_enter(relay);
 	out->conn = NULL;
-	(void)snprintf(words, sizeof(words), "%s%s%s", net_end_name(end), detail[0] != '\0' ? ": " : "",
+	(void)snprintf(words, sizeof(words), "%s%s%.200s", net_end_name(end), detail[0] != '\0' ? ": " : "",
 		       detail);
 	if (out->client == NULL) {
 		struct verdict_event event = {.stage = VERDICT_AT_CONNECT, .what = what_of(end)};
-		note_failure(out, &event, words);
-		target_failed(out);
+		outbound_note_failure(out, &event, words);
+		outbound_target_failed(out);
 		return;
 	}
-	if (out->state == OUTBOUND_GREETING && end == NET_END_TLS) {
-		struct verdict_event event = {.stage = VERDICT_AT_TLS, .what = VERDICT_CONN_TLS};
-		note_failure(out, &event, words);
-	}
+	if (out->state == OUTBOUND_GREETING && end == NET_END_TLS)
+		out->tls_failed = true;
 	smtp_client_connection_lost(out->client, words, relay->now.now_us);
-	step(out, (struct slice){.data = NULL, .size = 0});
+	outbound_step(out, nothing);
 }
 
-static const struct net_events outbound_events = {
+const struct net_events outbound_events = {
     .connected = on_connected,
     .received = on_received,
     .drained = on_drained,
@@ -582,7 +496,7 @@ static const struct net_events outbound_events = {
 };
 
 /* --- ends
- * -------------------------------------------------------------------------------------------------------------------------
+ * ----------------------------------------------------------------------------------------------------------------------
  */
 
 void outbound_quit(struct outbound *out)
@@ -590,27 +504,27 @@ void outbound_quit(struct outbound *out)
 	check(out->state == OUTBOUND_IDLE);
 	list_remove(&out->in_idle);
 	out->state = OUTBOUND_ENDING;
-	smtp_client_quit(out->client, out->feed->relay->now.now_us);
-	step(out, (struct slice){.data = NULL, .size = 0});
+	smtp_client_quit(out->client, out->relay->now.now_us);
+	outbound_step(out, nothing);
 }
 
 void outbound_give_up(struct outbound *out)
 {
 	if (out->state != OUTBOUND_SENDING || out->transaction.dot_sent_us != 0)
 		return;
-	drop_connection(out, false);
+	outbound_drop_connection(out, false);
 	smtp_client_connection_lost(out->client, "the server says nothing on any connection",
-				    out->feed->relay->now.now_us);
-	step(out, (struct slice){.data = NULL, .size = 0});
+				    out->relay->now.now_us);
+	outbound_step(out, nothing);
 }
 
 void outbound_kill(struct outbound *out)
 {
 	struct item *item = out->item;
 
-	drop_connection(out, false);
+	outbound_drop_connection(out, false);
 	out->item = NULL;
 	if (item != NULL)
 		queue_return(item);
-	bury(out);
+	outbound_bury(out);
 }

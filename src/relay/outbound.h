@@ -20,13 +20,17 @@ enum outbound_state {
 struct outbound {
 	struct list in_feed;
 	struct list in_idle;
-	struct feed *feed;
+	struct relay *relay;
+	struct feed *feed; /* not to be used when dead */
 	enum outbound_state state;
 	struct net_conn *conn;	    /* NULL: none (any more) */
 	struct smtp_client *client; /* NULL before connected */
-	int target;
-	uint64_t tried;		     /* mask of targets of this attempt */
-	bool reached_lane;	     /* lane_conn_ready was told */
+	int target;		    /* index into feed->targets when the attempt began; -1: none was left */
+	struct target trying;	    /* a copy: the feed's list may be made anew meanwhile */
+	bool tls_failed;	    /* in the present attempt at this target */
+	bool without_tls;  /* the handshake with this target failed: once more in plain text (RFC 7435) */
+	uint64_t tried;	   /* mask of targets of this attempt */
+	bool reached_lane; /* lane_conn_ready was told */
 	struct verdict_result worst; /* of the targets tried, the most telling */
 	char worst_reply[REPLY_TEXT_MAX + 1];
 
@@ -44,7 +48,10 @@ struct outbound {
 	int64_t due_ms;
 
 	struct timer timer;  /* the client machine's deadline, idle limit, or the retry of a failed record */
-	bool usable;	     /* the connection can carry another transaction after recording */
+	bool judged;	     /* the outcomes of the transaction were looked at */
+	bool results_done;   /* and are in the store */
+	bool usable;	     /* the connection can carry another transaction */
+	bool useless;	     /* it will never do so again */
 	bool retry;	     /* the timer is for results_retry */
 	bool body_failed;    /* the store could not give the body */
 	bool dead;	     /* to be freed once nothing refers to it */
@@ -65,10 +72,31 @@ void outbound_give_up(struct outbound *out);
 /* At once, without a word; an item in transit returns to its queue unless past the dot. For tearing down. */
 void outbound_kill(struct outbound *out);
 
-/* Frees a dead session once no store operation refers to it. */
-void outbound_unused(struct outbound *out);
 /* Is another connection of the feed open and greeted? */
 bool outbound_others_open(const struct outbound *out);
+
+/* --- among the files of outbound
+ * ------------------------------------------------------------------------------- */
+
+/* Lets the client machine go on with these bytes, does what it asks for. The session may be gone after it. */
+void outbound_step(struct outbound *out, struct slice input);
+void outbound_drop_connection(struct outbound *out, bool flush);
+/* Takes the session out of its feed; its memory goes when no store operation refers to it any more. */
+void outbound_bury(struct outbound *out);
+/* Frees a dead session that nothing refers to. */
+void outbound_unused(struct outbound *out);
+/* Frees a dead session although a store operation refers to it: its completion will never come. */
+void outbound_unbury(struct outbound *out);
+
+void outbound_init_timer(struct outbound *out);
+extern const struct net_events outbound_events;
+
+/* outbound_connect.c: until one target greets. */
+void outbound_connected(struct outbound *out);
+/* This target did not greet us, for the reason in the event; words are for people. */
+void outbound_note_failure(struct outbound *out, const struct verdict_event *event, const char *words);
+void outbound_target_failed(struct outbound *out);
+void outbound_attempt_failed(struct outbound *out); /* none is left: the lane hears of it */
 
 /* --- results.c
  * ---------------------------------------------------------------------------------------------------- */

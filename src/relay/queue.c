@@ -128,13 +128,26 @@ static void note_due(struct domain *domain, int64_t due_ms)
 	timer_set(&relay->timers, &queue->due_timer, relay->now.now_us + CLOCK_MS(wait_ms));
 }
 
+static void tell_turns(struct domain *domain)
+{
+	const struct queue *queue = &domain->queue;
+
+	if (domain->feed == NULL)
+		return;
+	if (feed_flows(domain))
+		turns_ready(&domain->feed->turns, &domain->turn, queue->fresh.ready_count > 0,
+			    queue->backlog.ready_count > 0);
+	else
+		turns_leave(&domain->feed->turns, &domain->turn);
+}
+
 static void end_reset(struct queue_end *end, uint64_t cursor)
 {
 	list_each_safe(node, after, &end->ready) item_free(container_of(node, struct item, in_end));
 	end->ready_count = 0;
 	end->cursor = cursor;
 	end->exhausted = false;
-	end->loading = false;
+	end->stale = end->loading;
 	end->arrived_meanwhile = false;
 }
 
@@ -148,9 +161,8 @@ static void begin_pass(struct domain *domain)
 	timer_clear(&domain->relay->timers, &queue->due_timer);
 	if (queue->fresh.cursor >= queue->fresh_from)
 		queue->fresh_from = queue->fresh.cursor + 1;
-	queue->generation++;
 	end_reset(&queue->backlog, 0);
-	queue->fresh.loading = false;
+	tell_turns(domain);
 	domain_wake(domain);
 }
 
@@ -165,7 +177,12 @@ static void due_timer_fired(struct timer *timer)
 
 void queue_init(struct queue *queue, struct domain *domain, uint64_t fresh_from)
 {
-	*queue = (struct queue){.fresh_from = fresh_from, .next_due_ms = INT64_MAX};
+	*queue = (struct queue){
+	    .backlog = {.domain = domain},
+	    .fresh = {.domain = domain, .is_fresh = true},
+	    .fresh_from = fresh_from,
+	    .next_due_ms = INT64_MAX,
+	};
 	list_init(&queue->backlog.ready);
 	list_init(&queue->fresh.ready);
 	queue->fresh.cursor = fresh_from - 1;
@@ -210,14 +227,8 @@ void queue_release(struct domain *domain)
 /* --- reading on
  * ------------------------------------------------------------------------------------------------------ */
 
-struct walk {
-	struct domain *domain;
-	uint32_t generation;
-	bool fresh;
-};
-
 /* Adds the entry to its end, or notes when it will be due. */
-static void take_entry(struct domain *domain, struct queue_end *end, bool fresh, uint64_t id,
+static void take_entry(struct domain *domain, struct queue_end *end, uint64_t id,
 		       const struct store_envelope *envelope, uint64_t body_bytes)
 {
 	struct queue *queue = &domain->queue;
@@ -238,84 +249,79 @@ static void take_entry(struct domain *domain, struct queue_end *end, bool fresh,
 		note_due(domain, domain->relay->now.wall_ms + 1000);
 		return;
 	}
-	item->fresh = fresh;
+	item->fresh = end->is_fresh;
 	list_add_last(&end->ready, &item->in_end);
 	end->ready_count++;
+}
+
+static void take_entries(struct queue_end *end, const struct store_entry *entries, size_t count, bool more)
+{
+	struct domain *domain = end->domain;
+	struct queue *queue = &domain->queue;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!end->is_fresh && entries[i].id >= queue->fresh_from) {
+			more = false;
+			break;
+		}
+		end->cursor = entries[i].id;
+		if (!commit_pending(domain->relay, entries[i].id))
+			take_entry(domain, end, entries[i].id, &entries[i].envelope, entries[i].body_bytes);
+	}
+	end->exhausted = !more && !end->arrived_meanwhile;
+	end->arrived_meanwhile = false;
+	if (!end->is_fresh && end->exhausted)
+		queue->ignore_backoff = false;
 }
 
 static void walk_done(void *owner, enum store_result result, const struct store_entry *entries, size_t count,
 		      bool more)
 {
-	struct walk *walk = owner;
-	struct domain *domain = walk->domain;
+	struct queue_end *end = owner;
+	struct domain *domain = end->domain;
 	struct relay *relay = domain->relay;
-	struct queue *queue = &domain->queue;
-	struct queue_end *end = walk->fresh ? &queue->fresh : &queue->backlog;
-	bool current = walk->generation == queue->generation;
-	bool fresh = walk->fresh;
+	bool stale = end->stale;
 
-	free(walk);
 	relay_enter(relay);
 	relay->operations--;
-	queue->walks--;
-	if (!current)
-		return;
 	end->loading = false;
-	if (result != STORE_OK) {
+	end->stale = false;
+	if (result != STORE_OK)
 		note_due(domain, relay->now.wall_ms + 1000);
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (!fresh && entries[i].id >= queue->fresh_from) {
-			more = false;
-			break;
-		}
-		end->cursor = entries[i].id;
-		if (!commit_pending(relay, entries[i].id))
-			take_entry(domain, end, fresh, entries[i].id, &entries[i].envelope,
-				   entries[i].body_bytes);
-	}
-	end->exhausted = !more && !end->arrived_meanwhile;
-	end->arrived_meanwhile = false;
-	if (!fresh && end->exhausted)
-		queue->ignore_backoff = false;
+	else if (!stale)
+		take_entries(end, entries, count, more);
+	tell_turns(domain);
 	domain_wake(domain);
 }
 
-static void read_on(struct domain *domain, bool fresh)
+static void read_on(struct queue_end *end)
 {
+	struct domain *domain = end->domain;
 	struct relay *relay = domain->relay;
-	struct queue *queue = &domain->queue;
-	struct queue_end *end = fresh ? &queue->fresh : &queue->backlog;
 
 	if (end->exhausted || end->loading || end->ready_count + QUEUE_PAGE > QUEUE_ITEMS_MAX)
 		return;
-	struct walk *walk = malloc(sizeof(*walk));
-	if (walk == NULL) {
-		note_due(domain, relay->now.wall_ms + 1000);
-		return;
-	}
-	*walk = (struct walk){.domain = domain, .generation = queue->generation, .fresh = fresh};
 	end->loading = true;
-	queue->walks++;
 	relay->operations++;
 	relay->ports.store->ops->walk(relay->ports.store, domain->number, end->cursor, QUEUE_PAGE, walk_done,
-				      walk);
+				      end);
 }
 
 void queue_fill_canary(struct domain *domain)
 {
-	read_on(domain, false);
-	read_on(domain, true);
+	read_on(&domain->queue.backlog);
+	read_on(&domain->queue.fresh);
 }
 
 void queue_fill(struct domain *domain)
 {
-	struct queue *queue = &domain->queue;
-
 	queue_fill_canary(domain);
-	turns_ready(&domain->feed->turns, &domain->turn, queue->fresh.ready_count > 0,
-		    queue->backlog.ready_count > 0);
+	tell_turns(domain);
+}
+
+bool queue_at_rest(const struct queue *queue)
+{
+	return queue->items.count == 0 && !queue->backlog.loading && !queue->fresh.loading;
 }
 
 void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
@@ -330,10 +336,11 @@ void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelo
 	if (!passed_over && (!end->exhausted || end->ready_count >= QUEUE_ITEMS_MAX || !feed_flows(domain))) {
 		end->exhausted = false;
 	} else {
-		take_entry(domain, end, end == &queue->fresh, id, envelope, body_bytes);
+		take_entry(domain, end, id, envelope, body_bytes);
 		if (!passed_over)
 			end->cursor = id;
 	}
+	tell_turns(domain);
 	domain_wake(domain);
 }
 
@@ -344,6 +351,7 @@ static struct item *take(struct queue_end *end, struct item *item)
 {
 	list_remove(&item->in_end);
 	end->ready_count--;
+	tell_turns(end->domain);
 	return item;
 }
 
@@ -401,6 +409,7 @@ void queue_return(struct item *item)
 	}
 	list_add_first(&end->ready, &item->in_end);
 	end->ready_count++;
+	tell_turns(domain);
 	domain_wake(domain);
 }
 

@@ -48,10 +48,14 @@ struct item {
 };
 
 struct queue_end {
+	struct domain *domain;
+	bool is_fresh;
 	struct list ready;
 	size_t ready_count;
 	uint64_t cursor;
-	bool exhausted, loading;
+	bool exhausted;
+	bool loading;		/* a walk is under way */
+	bool stale;		/* its answer counts for nothing: the end was reset meanwhile */
 	bool arrived_meanwhile; /* a message came while a walk was under way */
 };
 
@@ -61,8 +65,6 @@ struct queue {
 	struct map items;    /* all in memory, ready or in transit */
 	int64_t next_due_ms; /* wall clock: earliest back-off that was passed over; INT64_MAX: none */
 	bool ignore_backoff; /* this pass takes everything (the domain has just opened) */
-	uint32_t generation; /* grows with each restart: a walk of an older one is ignored */
-	uint32_t walks;	     /* under way */
 	struct timer due_timer;
 };
 
@@ -74,6 +76,9 @@ void queue_restart(struct domain *domain, bool ignore_backoff);
 /* The lane went down or the domain was stopped: ready items are dropped from memory (they are in the store).
  */
 void queue_drop(struct domain *domain);
+
+/* Is nothing of it in memory or being read? Then its domain can go. */
+bool queue_at_rest(const struct queue *queue);
 
 /* A message was committed with recipients of this domain. */
 void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,

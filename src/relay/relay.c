@@ -46,6 +46,7 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 	list_init(&relay->feeds_by_name);
 	list_init(&relay->dispatch);
 	list_init(&relay->inbounds);
+	list_init(&relay->buried);
 	list_init(&relay->admin_requests);
 	save_load_all(relay);
 	return relay;
@@ -70,9 +71,11 @@ static void free_feeds(struct relay *relay)
 
 static void free_domains(struct relay *relay)
 {
-	/* The last domain of a feed takes the feed with it. */
 	list_each_safe(node, after, &relay->domains_by_name)
 	    domain_free(container_of(node, struct domain, by_name));
+	list_each_safe(feed, next, &relay->feeds_by_name) feed_free(container_of(feed, struct feed, by_name));
+	list_each_safe(session, later, &relay->buried)
+	    outbound_unbury(container_of(session, struct outbound, in_feed));
 }
 
 void relay_free(struct relay *relay)

@@ -26,7 +26,7 @@ struct relay {
 
 	bool ready; /* domains and lanes have been read */
 	bool shutting_down;
-	uint32_t loading; /* store operations of the start that are under way */
+	uint32_t load_stage; /* of reading them, see save.c */
 
 	struct map domains;	     /* struct domain by name, lower case */
 	struct list domains_by_name; /* the same, sorted */
@@ -41,6 +41,7 @@ struct relay {
 	struct map committing; /* messages whose commit has no answer yet, by id */
 
 	uint32_t outbound_count;
+	struct list buried;	    /* outbound sessions that ended while the store still works for them */
 	uint32_t operations;	    /* store operations whose completion we await */
 	struct list admin_requests; /* administration that is under way */
 	struct timer save_timer;
@@ -51,7 +52,5 @@ static inline void relay_enter(struct relay *relay)
 {
 	relay->now = relay->ports.clock->read(relay->ports.clock);
 }
-
-/* "domain/" and "lane/" and what they hold in the store's key-value part: see save.c. */
 
 #endif

@@ -118,7 +118,7 @@ static const char *status_word(enum verdict verdict)
 static void log_recipient(const struct outbound *out, const struct store_recipient *recipient,
 			  enum verdict verdict, const char *rule, const struct reply *reply)
 {
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 	char status[16], words[REPLY_TEXT_MAX + 32];
 	int64_t delay_ms = relay->now.wall_ms - out->item->arrival_ms;
 
@@ -147,7 +147,7 @@ static void add_change(struct outbound *out, uint32_t index, const struct verdic
 	    .recipient = item->recipient_index[index],
 	    .state = verdict == VERDICT_OK ? STORE_DELIVERED : STORE_QUEUED,
 	    .attempts = recipient->attempts + 1,
-	    .not_before_ms = verdict == VERDICT_OK ? 0 : out->feed->relay->now.wall_ms + backoff_ms,
+	    .not_before_ms = verdict == VERDICT_OK ? 0 : out->relay->now.wall_ms + backoff_ms,
 	    .reply = words,
 	    .relay = slice_of(out->relay_text),
 	};
@@ -231,7 +231,7 @@ static void tell_lane(struct outbound *out, const struct summary *sum)
 static void tell_domain(struct outbound *out, const struct summary *sum)
 {
 	struct domain *domain = out->item->domain;
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 	const struct store_envelope *e = &out->item->envelope;
 	char words[REPLY_TEXT_MAX + 32];
 
@@ -267,7 +267,7 @@ static void settle(struct outbound *out)
 static void recorded(void *owner, enum store_result result, enum store_reason reason)
 {
 	struct outbound *out = owner;
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 
 	out->references--;
 	relay_enter(relay);
@@ -289,7 +289,7 @@ static void recorded(void *owner, enum store_result result, enum store_reason re
 
 void results_record(struct outbound *out)
 {
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 	struct store *store = relay->ports.store;
 
 	out->references++;
@@ -333,7 +333,7 @@ static void count(struct relay *relay, const struct summary *sum)
 
 void results_of(struct outbound *out)
 {
-	struct relay *relay = out->feed->relay;
+	struct relay *relay = out->relay;
 	uint32_t recipients = out->transaction.recipient_count;
 	struct summary sum = {.lane_verdict = VERDICT_LATER};
 

@@ -87,11 +87,6 @@ int save_read_domain(struct domain *domain, struct slice from)
 /* --- loading: domains, then their flows, then lanes
  * ----------------------------------------------------------------------- */
 
-struct load {
-	struct relay *relay;
-	int stage; /* index into stages */
-};
-
 static void damaged(const struct relay *relay, struct slice key, int error)
 {
 	log_event(relay->ports.log, LOG_LEVEL_ALARM, "state", 0,
@@ -101,6 +96,8 @@ static void damaged(const struct relay *relay, struct slice key, int error)
 
 static void load_domain(struct relay *relay, struct slice key, struct slice name, struct slice value)
 {
+	if (domain_find(relay, name) != NULL)
+		return; /* read before a failure, now once more */
 	struct domain *domain = name.size <= RELAY_DOMAIN_NAME_MAX ? domain_new(relay, name, 0) : NULL;
 	int error = domain != NULL ? save_read_domain(domain, value) : ERR_MEMORY;
 
@@ -156,7 +153,7 @@ static const struct {
 
 enum { STAGES = sizeof(stages) / sizeof(stages[0]) };
 
-static void load_page(struct load *load, struct slice after);
+static void load_page(struct relay *relay, struct slice after);
 
 static void loaded_all(struct relay *relay)
 {
@@ -181,8 +178,7 @@ static void load_again_fired(struct timer *timer)
 static void loaded_page(void *owner, enum store_result result, const struct store_pair *pairs, size_t count,
 			bool more)
 {
-	struct load *load = owner;
-	struct relay *relay = load->relay;
+	struct relay *relay = owner;
 	char last[STORE_KEY_MAX];
 	size_t last_size = 0;
 
@@ -191,49 +187,35 @@ static void loaded_page(void *owner, enum store_result result, const struct stor
 	if (result != STORE_OK) {
 		relay->save_timer.fire = load_again_fired;
 		timer_set(&relay->timers, &relay->save_timer, relay->now.now_us + CLOCK_SECONDS(1));
-		free(load);
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
-		struct slice name = slice_from(pairs[i].key, stages[load->stage].prefix.size);
-		stages[load->stage].load(relay, pairs[i].key, name, pairs[i].value);
+		struct slice name = slice_from(pairs[i].key, stages[relay->load_stage].prefix.size);
+		stages[relay->load_stage].load(relay, pairs[i].key, name, pairs[i].value);
 		last_size = pairs[i].key.size;
 		memcpy(last, pairs[i].key.data, last_size);
 	}
-	if (more && count > 0) {
-		load_page(load, slice_make(last, last_size));
-		return;
-	}
-	if (++load->stage < STAGES) {
-		load_page(load, (struct slice){.data = NULL, .size = 0});
-		return;
-	}
-	free(load);
-	loaded_all(relay);
+	if (more && count > 0)
+		load_page(relay, slice_make(last, last_size));
+	else if (++relay->load_stage < STAGES)
+		load_page(relay, (struct slice){.data = NULL, .size = 0});
+	else
+		loaded_all(relay);
 }
 
-static void load_page(struct load *load, struct slice after)
+static void load_page(struct relay *relay, struct slice after)
 {
-	struct relay *relay = load->relay;
-
 	relay->operations++;
-	relay->ports.store->ops->scan(relay->ports.store, stages[load->stage].prefix, after, LOAD_PAGE,
-				      loaded_page, load);
+	relay->ports.store->ops->scan(relay->ports.store, stages[relay->load_stage].prefix, after, LOAD_PAGE,
+				      loaded_page, relay);
 }
 
 void save_load_all(struct relay *relay)
 {
-	struct load *load = calloc(1, sizeof(*load));
-
 	if (relay->next_domain_number == 0)
 		relay->next_domain_number = 1;
-	if (load == NULL) {
-		relay->save_timer.fire = load_again_fired;
-		timer_set(&relay->timers, &relay->save_timer, relay->now.now_us + CLOCK_SECONDS(1));
-		return;
-	}
-	load->relay = relay;
-	load_page(load, (struct slice){.data = NULL, .size = 0});
+	relay->load_stage = 0;
+	load_page(relay, (struct slice){.data = NULL, .size = 0});
 }
 
 /* --- writing

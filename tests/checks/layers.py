@@ -38,7 +38,7 @@ MORE_HEADERS = {
 }
 
 PURE_SYMBOLS = re.compile(r'''^(
-    mem(chr|rchr|cmp|cpy|move|set|mem) | str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|rchr|str|spn|cspn|dup|ndup) |
+    bcmp | mem(chr|rchr|cmp|cpy|move|set|mem) | str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|rchr|str|spn|cspn|dup|ndup) |
     v?snprintf | malloc | calloc | realloc | free | abort | qsort | bsearch | gmtime_r | timegm |
     exp2? | log(2|10|1p)? | exp10 | expm1 | pow | sqrt | floor | ceil | fabs | fmin | fmax | l?l?round | trunc | fmod | cbrt |
     strto(u?ll?|d) | inet_(ntop|pton) | htons | ntohs | htonl | ntohl |
@@ -86,7 +86,7 @@ def check_includes():
 
 def symbols(library):
     """(defined, undefined) of a static library."""
-    output = subprocess.run(['nm', '--format=posix', library], check=True, text=True, stdout=subprocess.PIPE,
+    output = subprocess.run(['nm', '--extern-only', '--format=posix', library], check=True, text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL).stdout
     defined, undefined = set(), set()
     for line in output.splitlines():
@@ -118,6 +118,9 @@ def check_symbols(build):
             if other != layer and other not in MAY_USE[layer]:
                 problems += ['%s: needs %s, which is defined in %s' % (layer, s, other)
                              for s in sorted(undefined & defined)]
+    names = sorted(table)
+    problems += ['%s and %s both define %s' % (a, b, s) for a in names for b in names if a < b
+                 for s in sorted(table[a][0] & table[b][0]) if not s.startswith(('__', '.'))]
     for layer in PURE:
         ours = set().union(*(table[used][0] for used in MAY_USE[layer]))
         problems += ['%s: is pure and may not call %s' % (layer, s) for s in sorted(table[layer][1] - ours)

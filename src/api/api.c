@@ -299,6 +299,7 @@ void api_run(struct api *api)
 		if (request_wanted(request) && now_us >= answer_deadline_us(request))
 			give_up_waiting(request);
 	}
+	api->resumed = false;
 	(void)MHD_run(api->daemon);
 }
 
@@ -322,6 +323,9 @@ int64_t api_timeout_ms(const struct api *api)
 	int64_t answers_ms = answers_timeout_ms(api);
 	MHD_UNSIGNED_LONG_LONG connections_ms;
 
+	/* libmicrohttpd wakes its owner by itself only when it has a thread of its own. */
+	if (api->resumed)
+		return 0;
 	if (MHD_get_timeout(api->daemon, &connections_ms) != MHD_YES || connections_ms > INT_MAX)
 		return answers_ms;
 	if (answers_ms >= 0 && answers_ms < (int64_t)connections_ms)

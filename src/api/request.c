@@ -85,8 +85,10 @@ bool request_told(struct request *request)
 
 void request_resume(struct request *request)
 {
-	if (request->state == REQUEST_WAITING && request->connection != NULL)
-		MHD_resume_connection(request->connection);
+	if (!request_wanted(request))
+		return;
+	request->api->resumed = true;
+	MHD_resume_connection(request->connection);
 }
 
 void request_answer(struct request *request, unsigned status)

@@ -80,6 +80,7 @@ struct api {
 	char *token;	      /* NULL: none is needed */
 	struct list requests; /* all that have a connection or await the relay */
 	unsigned contents;    /* messages being sent */
+	bool resumed;	      /* a connection has run on since api_run: it must run again at once */
 	int epoll_fd;
 };
 

@@ -31,6 +31,7 @@ void play_start(struct play *play);
 void play_deinit(struct play *play);
 
 void play_feed(struct play *play, struct slice bytes); /* as one arrival */
+void play_run(struct play *play, struct slice *input); /* the same, without a copy; the rest stays in input */
 void play_text(struct play *play, const char *text);
 void play_wait(struct play *play, int64_t ms); /* time passes, then step without input */
 void play_answer(struct play *play, uint16_t code, const char *status, const char *text);

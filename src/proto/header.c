@@ -251,6 +251,8 @@ static void keep_message_id(struct header_scan *scan, struct slice value)
 	if (slice_find(value, '<') < value.size) {
 		id = slice_from(value, slice_find(value, '<') + 1);
 		id = slice_upto(id, slice_find(id, '>'));
+		id = slice_upto(id, slice_find(id, '\r'));
+		id = slice_upto(id, slice_find(id, '\n'));
 	} else {
 		(void)take_word(&value, &id);
 	}
@@ -270,6 +272,8 @@ static void look_at_field(struct header_scan *scan)
 	size_t colon = slice_find(field, ':');
 	struct slice name = slice_trim(slice_upto(field, colon)), value = slice_from(field, colon + 1);
 
+	if (is_space(field.data[0]))
+		return; /* a message that begins with a continuation of nothing */
 	if (slice_equal_nocase(name, SLICE("Received"))) {
 		scan->received_count++;
 		if (is_own_trace(value, scan->hostname))

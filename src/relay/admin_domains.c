@@ -11,7 +11,7 @@
 enum { HOLD_DAYS_MAX = 60, DAY_MS = 24 * 3600 * 1000 };
 
 struct domain_request {
-	struct request request; /* first */
+	struct admin_request request; /* first */
 	char name[RELAY_DOMAIN_NAME_MAX + 1];
 	char outcome[ADMIN_MESSAGE_MAX]; /* what will be said once it is durable */
 	bool undo_add;			 /* a failed write takes the domain away again */
@@ -28,11 +28,11 @@ static struct domain_request *new_request(struct relay *relay, struct slice name
 	struct domain_request *r = calloc(1, sizeof(*r));
 
 	if (r == NULL) {
-		request_answer(relay, done, owner, ERR_MEMORY, "out of memory");
+		admin_request_answer(relay, done, owner, ERR_MEMORY, "out of memory");
 		return NULL;
 	}
 	(void)snprintf(r->name, sizeof(r->name), "%.*s", SLICE_ARG(slice_upto(name, RELAY_DOMAIN_NAME_MAX)));
-	request_init(&r->request, relay, done, owner);
+	admin_request_init(&r->request, relay, done, owner);
 	return r;
 }
 
@@ -41,10 +41,11 @@ static struct domain *find_or_answer(struct relay *relay, struct slice name, adm
 	struct domain *domain = domain_find(relay, name);
 
 	if (domain == NULL)
-		request_answer(relay, done, owner, ERR_MISSING,
-			       "%.*s is not served here: `restante domain ls` shows the domains, `restante "
-			       "domain add` adds one",
-			       SLICE_ARG(slice_upto(name, RELAY_DOMAIN_NAME_MAX)));
+		admin_request_answer(
+		    relay, done, owner, ERR_MISSING,
+		    "%.*s is not served here: `restante domain ls` shows the domains, `restante "
+		    "domain add` adds one",
+		    SLICE_ARG(slice_upto(name, RELAY_DOMAIN_NAME_MAX)));
 	return domain;
 }
 
@@ -61,19 +62,19 @@ static void written(void *owner, enum store_result result, enum store_reason rea
 	relay_enter(relay);
 	relay->operations--;
 	if (result == STORE_OK) {
-		request_finish(&r->request, 0, "%s", r->outcome);
+		admin_request_finish(&r->request, 0, "%s", r->outcome);
 		return;
 	}
 	if (r->undo_add && domain != NULL && queue_at_rest(&domain->queue))
 		domain_free(domain);
-	request_finish(&r->request, ERR_IO, "the change could not be written to the store: %s",
-		       reason == STORE_REASON_FULL ? "the disk is full" : "see the log for the reason");
+	admin_request_finish(&r->request, ERR_IO, "the change could not be written to the store: %s",
+			     reason == STORE_REASON_FULL ? "the disk is full" : "see the log for the reason");
 }
 
 static void write_down(struct domain_request *r, struct domain *domain)
 {
 	if (save_domain(domain, written, r) != 0)
-		request_finish_later(&r->request, ERR_MEMORY, "out of memory");
+		admin_request_finish_later(&r->request, ERR_MEMORY, "out of memory");
 }
 
 /* --- add
@@ -139,20 +140,22 @@ void admin_domain_add(struct relay *relay, struct slice name, const struct slice
 	if (name.size > 0 && name.data[name.size - 1] == '.')
 		name.size--;
 	if (!address_valid_domain(name, false)) {
-		request_answer(relay, done, owner, ERR_SYNTAX,
-			       "\"%.*s\" is not a domain name: write it as in example.com, international "
-			       "names in their xn-- form",
-			       SLICE_ARG(slice_upto(name, 200)));
+		admin_request_answer(
+		    relay, done, owner, ERR_SYNTAX,
+		    "\"%.*s\" is not a domain name: write it as in example.com, international "
+		    "names in their xn-- form",
+		    SLICE_ARG(slice_upto(name, 200)));
 		return;
 	}
 	if (domain_find(relay, name) != NULL) {
-		request_answer(relay, done, owner, ERR_EXISTS,
-			       "%.*s is served already: `restante domain set` changes it", SLICE_ARG(name));
+		admin_request_answer(relay, done, owner, ERR_EXISTS,
+				     "%.*s is served already: `restante domain set` changes it",
+				     SLICE_ARG(name));
 		return;
 	}
 	int error = parse_destinations(destinations, count, &destination, why, sizeof(why));
 	if (error != 0) {
-		request_answer(relay, done, owner, error, "%s", why);
+		admin_request_answer(relay, done, owner, error, "%s", why);
 		return;
 	}
 	struct domain_request *r = new_request(relay, name, done, owner);
@@ -160,7 +163,7 @@ void admin_domain_add(struct relay *relay, struct slice name, const struct slice
 		return;
 	struct domain *domain = domain_new(relay, name, relay->next_domain_number++);
 	if (domain == NULL) {
-		request_finish_later(&r->request, ERR_MEMORY, "out of memory");
+		admin_request_finish_later(&r->request, ERR_MEMORY, "out of memory");
 		return;
 	}
 	r->undo_add = true;
@@ -247,7 +250,7 @@ void admin_domain_set(struct relay *relay, struct slice name, struct slice key, 
 		return;
 	int error = set_key(domain, key, value, why, sizeof(why));
 	if (error != 0) {
-		request_answer(relay, done, owner, error, "%s", why);
+		admin_request_answer(relay, done, owner, error, "%s", why);
 		return;
 	}
 	struct domain_request *r = new_request(relay, name, done, owner);
@@ -277,7 +280,7 @@ static void free_when_at_rest(struct timer *timer)
 	}
 	if (domain != NULL)
 		domain_free(domain);
-	request_finish(&r->request, 0, "%s is not served any more: point its MX elsewhere", r->name);
+	admin_request_finish(&r->request, 0, "%s is not served any more: point its MX elsewhere", r->name);
 }
 
 static void removed(void *owner, enum store_result result, enum store_reason reason)
@@ -291,8 +294,8 @@ static void removed(void *owner, enum store_result result, enum store_reason rea
 	if (result != STORE_OK) {
 		if (domain != NULL)
 			domain->removing = false;
-		request_finish(&r->request, ERR_IO,
-			       "the change could not be written to the store: see the log");
+		admin_request_finish(&r->request, ERR_IO,
+				     "the change could not be written to the store: see the log");
 		return;
 	}
 	r->request.timer.fire = free_when_at_rest;
@@ -309,15 +312,15 @@ void admin_domain_remove(struct relay *relay, struct slice name, admin_done *don
 		return;
 	relay->ports.store->ops->count(relay->ports.store, domain->number, &held);
 	if (held.messages > 0) {
-		request_answer(
+		admin_request_answer(
 		    relay, done, owner, ERR_STATE,
 		    "%s holds %llu messages: deliver them, or remove them with `restante message rm`, first",
 		    domain->name, (unsigned long long)held.messages);
 		return;
 	}
 	if (domain->removing || domain->queue.items.count > 0 || relay->committing.count > 0) {
-		request_answer(relay, done, owner, ERR_STATE,
-			       "mail is coming in just now: try again in a moment");
+		admin_request_answer(relay, done, owner, ERR_STATE,
+				     "mail is coming in just now: try again in a moment");
 		return;
 	}
 	struct domain_request *r = new_request(relay, name, done, owner);
@@ -339,13 +342,13 @@ void admin_hold(struct relay *relay, struct slice name, int64_t until_ms, admin_
 	if (domain == NULL)
 		return;
 	if (until_ms != 0 && until_ms <= relay->now.wall_ms) {
-		request_answer(relay, done, owner, ERR_SYNTAX, "the hold would end in the past");
+		admin_request_answer(relay, done, owner, ERR_SYNTAX, "the hold would end in the past");
 		return;
 	}
 	domain_flow_was(domain, domain_pause(&domain->flow, until_ms, relay->now.wall_ms));
 	save_changes(relay);
-	request_answer(relay, done, owner, 0, "%s: mail is accepted and held until %s", domain->name,
-		       until_ms != 0 ? "the time given, or `restante resume`" : "`restante resume`");
+	admin_request_answer(relay, done, owner, 0, "%s: mail is accepted and held until %s", domain->name,
+			     until_ms != 0 ? "the time given, or `restante resume`" : "`restante resume`");
 }
 
 void admin_resume(struct relay *relay, struct slice name, admin_done *done, void *owner)
@@ -361,8 +364,8 @@ void admin_resume(struct relay *relay, struct slice name, admin_done *done, void
 		lane_hint(&domain->feed->lane, true, relay->now.now_us);
 	domain_wake(domain);
 	save_changes(relay);
-	request_answer(relay, done, owner, 0, changed ? "%s: mail flows again" : "%s was not on hold",
-		       domain->name);
+	admin_request_answer(relay, done, owner, 0, changed ? "%s: mail flows again" : "%s was not on hold",
+			     domain->name);
 }
 
 void admin_probe(struct relay *relay, struct slice name, admin_done *done, void *owner)
@@ -375,14 +378,14 @@ void admin_probe(struct relay *relay, struct slice name, admin_done *done, void 
 	if (domain->by_mx)
 		discover_start(domain);
 	if (domain->feed == NULL) {
-		request_answer(relay, done, owner, 0, "%s: no server is known yet; its MX is looked up now",
-			       domain->name);
+		admin_request_answer(relay, done, owner, 0,
+				     "%s: no server is known yet; its MX is looked up now", domain->name);
 		return;
 	}
 	lane_hint(&domain->feed->lane, true, relay->now.now_us);
 	domain->flow.next_canary_us = relay->now.now_us;
 	queue_release(domain);
-	request_answer(relay, done, owner, 0,
-		       "%s: the server is tried now; `restante status %s` shows what it says", domain->name,
-		       domain->name);
+	admin_request_answer(relay, done, owner, 0,
+			     "%s: the server is tried now; `restante status %s` shows what it says",
+			     domain->name, domain->name);
 }

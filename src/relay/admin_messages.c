@@ -38,7 +38,7 @@ int admin_show_entry(const struct relay *relay, const struct store_entry *entry,
  */
 
 struct queue_request {
-	struct request request; /* first */
+	struct admin_request request; /* first */
 	uint32_t domain;
 	char recipient[STORE_PATH_MAX + 1], sender[STORE_PATH_MAX + 1];
 	uint64_t after;
@@ -73,7 +73,7 @@ static void walked(void *owner, enum store_result result, const struct store_ent
 	relay_enter(relay);
 	relay->operations--;
 	if (result != STORE_OK) {
-		request_finish(&q->request, ERR_IO, "the store cannot be read: see the log");
+		admin_request_finish(&q->request, ERR_IO, "the store cannot be read: see the log");
 		return;
 	}
 	for (size_t i = 0; i < count && q->shown < q->limit; i++) {
@@ -81,7 +81,7 @@ static void walked(void *owner, enum store_result result, const struct store_ent
 		if (!entry_matches(q, &entries[i]))
 			continue;
 		if (admin_show_entry(relay, &entries[i], q->message, q->request.owner) != 0) {
-			request_finish(&q->request, ERR_MEMORY, "out of memory");
+			admin_request_finish(&q->request, ERR_MEMORY, "out of memory");
 			return;
 		}
 		q->shown++;
@@ -89,7 +89,7 @@ static void walked(void *owner, enum store_result result, const struct store_ent
 	if (more && count > 0 && q->shown < q->limit)
 		walk_on(q);
 	else
-		request_finish(&q->request, 0, "%zu messages", q->shown);
+		admin_request_finish(&q->request, 0, "%zu messages", q->shown);
 }
 
 static void walk_on(struct queue_request *q)
@@ -108,20 +108,21 @@ void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
 	struct domain *domain = filter->domain.size > 0 ? domain_find(relay, filter->domain) : NULL;
 
 	if (filter->domain.size > 0 && domain == NULL) {
-		request_answer(relay, done, owner, ERR_MISSING, "%.*s is not served here",
-			       SLICE_ARG(slice_upto(filter->domain, RELAY_DOMAIN_NAME_MAX)));
+		admin_request_answer(relay, done, owner, ERR_MISSING, "%.*s is not served here",
+				     SLICE_ARG(slice_upto(filter->domain, RELAY_DOMAIN_NAME_MAX)));
 		return;
 	}
 	if (filter->limit < 1 || filter->limit > QUEUE_LIMIT_MAX || filter->recipient.size > STORE_PATH_MAX ||
 	    filter->sender.size > STORE_PATH_MAX) {
-		request_answer(relay, done, owner, ERR_SYNTAX,
-			       "the limit is a number from 1 to %d, and addresses are shorter than %d bytes",
-			       QUEUE_LIMIT_MAX, STORE_PATH_MAX);
+		admin_request_answer(
+		    relay, done, owner, ERR_SYNTAX,
+		    "the limit is a number from 1 to %d, and addresses are shorter than %d bytes",
+		    QUEUE_LIMIT_MAX, STORE_PATH_MAX);
 		return;
 	}
 	struct queue_request *q = calloc(1, sizeof(*q));
 	if (q == NULL) {
-		request_answer(relay, done, owner, ERR_MEMORY, "out of memory");
+		admin_request_answer(relay, done, owner, ERR_MEMORY, "out of memory");
 		return;
 	}
 	q->domain = domain != NULL ? domain->number : 0;
@@ -130,7 +131,7 @@ void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
 	q->after = filter->after;
 	q->limit = filter->limit;
 	q->message = message;
-	request_init(&q->request, relay, done, owner);
+	admin_request_init(&q->request, relay, done, owner);
 	walk_on(q);
 }
 
@@ -139,7 +140,7 @@ void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
  */
 
 struct message_request {
-	struct request request; /* first */
+	struct admin_request request; /* first */
 	uint64_t id, offset;
 	void (*message)(void *owner, const struct admin_message_view *view);
 	bool (*piece)(void *owner, struct slice bytes);
@@ -150,7 +151,7 @@ struct message_request {
 	uint32_t domain_count;
 };
 
-static void release_message(struct request *request)
+static void release_message(struct admin_request *request)
 {
 	struct message_request *m = (struct message_request *)request;
 
@@ -165,12 +166,12 @@ static struct message_request *new_message_request(struct relay *relay, uint64_t
 
 	relay_enter(relay);
 	if (m == NULL) {
-		request_answer(relay, done, owner, ERR_MEMORY, "out of memory");
+		admin_request_answer(relay, done, owner, ERR_MEMORY, "out of memory");
 		return NULL;
 	}
 	m->id = id;
 	m->request.release = release_message;
-	request_init(&m->request, relay, done, owner);
+	admin_request_init(&m->request, relay, done, owner);
 	return m;
 }
 
@@ -179,9 +180,9 @@ static void not_held(struct message_request *m)
 	char id[BASE32_U64_SIZE + 1];
 
 	base32_from_u64(m->id, id);
-	request_finish(&m->request, ERR_MISSING,
-		       "no message %s is held: `restante queue` lists what is, `restante trace` what was",
-		       id);
+	admin_request_finish(
+	    &m->request, ERR_MISSING,
+	    "no message %s is held: `restante queue` lists what is, `restante trace` what was", id);
 }
 
 static void found(void *owner, enum store_result result, const struct store_entry *entries, size_t count,
@@ -193,7 +194,7 @@ static void found(void *owner, enum store_result result, const struct store_entr
 	relay_enter(relay);
 	relay->operations--;
 	if (result != STORE_OK)
-		request_finish(&m->request, ERR_IO, "the store cannot be read: see the log");
+		admin_request_finish(&m->request, ERR_IO, "the store cannot be read: see the log");
 	else if (count == 0)
 		not_held(m);
 	else
@@ -213,9 +214,9 @@ static void find(struct message_request *m,
 static void show_found(struct message_request *m, const struct store_entry *entry)
 {
 	if (admin_show_entry(m->request.relay, entry, m->message, m->request.owner) != 0)
-		request_finish(&m->request, ERR_MEMORY, "out of memory");
+		admin_request_finish(&m->request, ERR_MEMORY, "out of memory");
 	else
-		request_finish(&m->request, 0, "held");
+		admin_request_finish(&m->request, 0, "held");
 }
 
 void admin_message_show(struct relay *relay, uint64_t id,
@@ -247,13 +248,13 @@ static void read_piece(void *owner, enum store_result result, enum store_reason 
 		if (reason == STORE_REASON_MISSING)
 			not_held(m);
 		else
-			request_finish(&m->request, ERR_IO,
-				       "the message cannot be read from the store: see the log");
+			admin_request_finish(&m->request, ERR_IO,
+					     "the message cannot be read from the store: see the log");
 		return;
 	}
 	m->offset += bytes.size;
 	if (bytes.size == 0 || !m->piece(m->request.owner, bytes))
-		request_finish(&m->request, 0, "%llu bytes", (unsigned long long)m->offset);
+		admin_request_finish(&m->request, 0, "%llu bytes", (unsigned long long)m->offset);
 	else
 		read_on(m);
 }
@@ -289,10 +290,10 @@ static void changed(void *owner, enum store_result result, enum store_reason rea
 	relay_enter(relay);
 	relay->operations--;
 	if (result != STORE_OK) {
-		request_finish(&m->request, reason == STORE_REASON_VERSION ? ERR_BUSY : ERR_IO, "%s",
-			       reason == STORE_REASON_VERSION
-				   ? "the message was being changed just now: try again"
-				   : "the change could not be written to the store: see the log");
+		admin_request_finish(&m->request, reason == STORE_REASON_VERSION ? ERR_BUSY : ERR_IO, "%s",
+				     reason == STORE_REASON_VERSION
+					 ? "the message was being changed just now: try again"
+					 : "the change could not be written to the store: see the log");
 		return;
 	}
 	for (uint32_t i = 0; i < m->domain_count; i++) {
@@ -300,7 +301,7 @@ static void changed(void *owner, enum store_result result, enum store_reason rea
 		if (domain != NULL)
 			queue_release(domain);
 	}
-	request_finish(&m->request, 0, "%s", m->outcome);
+	admin_request_finish(&m->request, 0, "%s", m->outcome);
 }
 
 static bool in_transit(const struct relay *relay, const struct store_entry *entry)
@@ -323,13 +324,13 @@ static void change_found(struct message_request *m, const struct store_entry *en
 	uint32_t count = 0;
 
 	if (in_transit(relay, entry)) {
-		request_finish(&m->request, ERR_BUSY,
-			       "the message is being sent just now: try again in a moment");
+		admin_request_finish(&m->request, ERR_BUSY,
+				     "the message is being sent just now: try again in a moment");
 		return;
 	}
 	m->changes = calloc(entry->envelope.recipient_count, sizeof(*m->changes));
 	if (m->changes == NULL) {
-		request_finish(&m->request, ERR_MEMORY, "out of memory");
+		admin_request_finish(&m->request, ERR_MEMORY, "out of memory");
 		return;
 	}
 	for (uint32_t i = 0; i < entry->envelope.recipient_count; i++) {

@@ -7,27 +7,27 @@
 #include "relay/domains.h"
 #include "relay/relay_private.h"
 
-struct request {
+struct admin_request {
 	struct list in_relay;
 	struct relay *relay;
 	admin_done *done;
 	void *owner;
 	struct timer timer; /* to answer outside of the call */
 	struct admin_result result;
-	void (*release)(struct request *request); /* frees what holds the request; NULL: free() of it */
+	void (*release)(struct admin_request *request); /* frees what holds the request; NULL: free() of it */
 };
 
-/* Begins a request. It is answered exactly once by request_finish. */
-void request_init(struct request *request, struct relay *relay, admin_done *done, void *owner);
+/* Begins a request. It is answered exactly once by admin_request_finish. */
+void admin_request_init(struct admin_request *request, struct relay *relay, admin_done *done, void *owner);
 /* Tells the owner and frees the request. Not from inside the call that began it. */
-void request_finish(struct request *request, int error, const char *format, ...)
+void admin_request_finish(struct admin_request *request, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same, from inside the call that began it: the owner is told in the next turn. */
-void request_finish_later(struct request *request, int error, const char *format, ...)
+void admin_request_finish_later(struct admin_request *request, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* A plain request without further state, that is answered in the next turn. */
-void request_answer(struct relay *relay, admin_done *done, void *owner, int error, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+void admin_request_answer(struct relay *relay, admin_done *done, void *owner, int error, const char *format,
+			  ...) __attribute__((format(printf, 5, 6)));
 /* The relay goes: everybody who waits is told so. */
 void admin_cancel_all(struct relay *relay);
 

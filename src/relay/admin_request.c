@@ -4,7 +4,7 @@
 
 #include "relay/admin_private.h"
 
-static void tell_and_free(struct request *request)
+static void tell_and_free(struct admin_request *request)
 {
 	struct relay *relay = request->relay;
 
@@ -19,10 +19,10 @@ static void tell_and_free(struct request *request)
 
 static void timer_fired(struct timer *timer)
 {
-	tell_and_free(container_of(timer, struct request, timer));
+	tell_and_free(container_of(timer, struct admin_request, timer));
 }
 
-void request_init(struct request *request, struct relay *relay, admin_done *done, void *owner)
+void admin_request_init(struct admin_request *request, struct relay *relay, admin_done *done, void *owner)
 {
 	request->relay = relay;
 	request->done = done;
@@ -31,13 +31,13 @@ void request_init(struct request *request, struct relay *relay, admin_done *done
 	list_add_last(&relay->admin_requests, &request->in_relay);
 }
 
-static void set_result(struct request *request, int error, const char *format, va_list arguments)
+static void set_result(struct admin_request *request, int error, const char *format, va_list arguments)
 {
 	request->result.error = error;
 	(void)vsnprintf(request->result.message, sizeof(request->result.message), format, arguments);
 }
 
-void request_finish(struct request *request, int error, const char *format, ...)
+void admin_request_finish(struct admin_request *request, int error, const char *format, ...)
 {
 	va_list arguments;
 
@@ -47,12 +47,12 @@ void request_finish(struct request *request, int error, const char *format, ...)
 	tell_and_free(request);
 }
 
-static void finish_in_next_turn(struct request *request)
+static void finish_in_next_turn(struct admin_request *request)
 {
 	timer_set(&request->relay->timers, &request->timer, request->relay->now.now_us);
 }
 
-void request_finish_later(struct request *request, int error, const char *format, ...)
+void admin_request_finish_later(struct admin_request *request, int error, const char *format, ...)
 {
 	va_list arguments;
 
@@ -62,9 +62,10 @@ void request_finish_later(struct request *request, int error, const char *format
 	finish_in_next_turn(request);
 }
 
-void request_answer(struct relay *relay, admin_done *done, void *owner, int error, const char *format, ...)
+void admin_request_answer(struct relay *relay, admin_done *done, void *owner, int error, const char *format,
+			  ...)
 {
-	struct request *request = calloc(1, sizeof(*request));
+	struct admin_request *request = calloc(1, sizeof(*request));
 	va_list arguments;
 
 	if (request == NULL) {
@@ -74,7 +75,7 @@ void request_answer(struct relay *relay, admin_done *done, void *owner, int erro
 		done(owner, &result);
 		return;
 	}
-	request_init(request, relay, done, owner);
+	admin_request_init(request, relay, done, owner);
 	va_start(arguments, format);
 	set_result(request, error, format, arguments);
 	va_end(arguments);
@@ -85,7 +86,7 @@ void admin_cancel_all(struct relay *relay)
 {
 	list_each_safe(node, after, &relay->admin_requests)
 	{
-		struct request *request = container_of(node, struct request, in_relay);
+		struct admin_request *request = container_of(node, struct admin_request, in_relay);
 		if (!request->timer.node.queued) {
 			request->result.error = ERR_STATE;
 			(void)snprintf(request->result.message, sizeof(request->result.message),

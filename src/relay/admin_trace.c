@@ -7,7 +7,7 @@
 enum { TRACE_PAGE = 200, TRACE_LIMIT_MAX = 10000 };
 
 struct trace_request {
-	struct request request; /* first */
+	struct admin_request request; /* first */
 	char recipient[STORE_PATH_MAX + 1], sender[STORE_PATH_MAX + 1], message_id[STORE_PATH_MAX + 1];
 	int64_t since_ms;
 	uint64_t skip, after;
@@ -59,11 +59,11 @@ static void walked(void *owner, enum store_result result, const struct store_ent
 		t->shown++;
 	}
 	if (result != STORE_OK)
-		request_finish(&t->request, ERR_IO, "the store cannot be read: see the log");
+		admin_request_finish(&t->request, ERR_IO, "the store cannot be read: see the log");
 	else if (more && count > 0 && t->shown < t->limit)
 		walk_on(t);
 	else
-		request_finish(&t->request, 0, "%zu found", t->shown);
+		admin_request_finish(&t->request, 0, "%zu found", t->shown);
 }
 
 static void walk_on(struct trace_request *t)
@@ -85,7 +85,7 @@ static void ends_read(void *owner, enum store_result result, const struct store_
 	relay_enter(relay);
 	relay->operations--;
 	if (result != STORE_OK) {
-		request_finish(&t->request, ERR_IO, "the store cannot be read: see the log");
+		admin_request_finish(&t->request, ERR_IO, "the store cannot be read: see the log");
 		return;
 	}
 	t->skip += count;
@@ -126,7 +126,7 @@ void admin_trace(struct relay *relay, const struct admin_trace_filter *filter,
 	relay_enter(relay);
 	if (filter->limit < 1 || filter->limit > TRACE_LIMIT_MAX || filter->recipient.size > STORE_PATH_MAX ||
 	    filter->sender.size > STORE_PATH_MAX || message_id.size > STORE_PATH_MAX) {
-		request_answer(
+		admin_request_answer(
 		    relay, done, owner, ERR_SYNTAX,
 		    "the limit is a number from 1 to %d, and what is searched for is shorter than %d bytes",
 		    TRACE_LIMIT_MAX, STORE_PATH_MAX);
@@ -134,7 +134,7 @@ void admin_trace(struct relay *relay, const struct admin_trace_filter *filter,
 	}
 	struct trace_request *t = calloc(1, sizeof(*t));
 	if (t == NULL) {
-		request_answer(relay, done, owner, ERR_MEMORY, "out of memory");
+		admin_request_answer(relay, done, owner, ERR_MEMORY, "out of memory");
 		return;
 	}
 	(void)snprintf(t->recipient, sizeof(t->recipient), "%.*s", SLICE_ARG(filter->recipient));
@@ -144,6 +144,6 @@ void admin_trace(struct relay *relay, const struct admin_trace_filter *filter,
 	t->limit = filter->limit;
 	t->end = end;
 	t->message = message;
-	request_init(&t->request, relay, done, owner);
+	admin_request_init(&t->request, relay, done, owner);
 	ends_on(t);
 }

@@ -9,6 +9,7 @@
 
 enum {
 	INPUT_MAX_BYTES = 256 * 1024, /* kept while a question is open; reading is paused long before */
+	UNSENT_MAX_BYTES = 64 * 1024, /* of replies that the client does not read */
 	RECEIVED_MAX = 100, /* Received fields: beyond, the message goes in a circle (RFC 5321 §6.3) */
 };
 
@@ -342,8 +343,11 @@ static bool finish_turn(struct inbound *in)
 		inbound_free(in);
 		return true;
 	}
-	/* Bytes that the machine does not take now are enough: the client waits in TCP. */
-	pause_reading(in, buffer_size(&in->input) > 0 || in->commit != NULL);
+	/* Bytes that the machine does not take now are enough, and so are replies that the client does not
+	 * read: it waits in TCP. */
+	struct net *net = in->relay->ports.net;
+	bool unread = in->conn != NULL && net->ops->unsent(in->conn) > UNSENT_MAX_BYTES;
+	pause_reading(in, unread || buffer_size(&in->input) > 0 || in->commit != NULL);
 	timer_set(&in->relay->timers, &in->timer, smtp_server_deadline(in->server));
 	return false;
 }
@@ -419,6 +423,10 @@ static void on_closed(void *owner, enum net_end end, const char *detail)
 
 static void on_drained(void *owner)
 {
+	struct inbound *in = owner;
+
+	relay_enter(in->relay);
+	inbound_run(in);
 }
 
 static void on_connected(void *owner)

@@ -6,11 +6,7 @@
 
 #include "base/check.h"
 
-enum {
-	BODY_PIECE_BYTES = 64 * 1024,
-	UNSENT_MAX_BYTES =
-	    256 * 1024, /* of a body waiting in the connection: a slow server must not fill our memory */
-};
+enum { BODY_PIECE_BYTES = 64 * 1024 };
 
 static const struct slice nothing = {.data = NULL, .size = 0};
 
@@ -44,6 +40,7 @@ void outbound_unbury(struct outbound *out)
 	list_remove(&out->in_feed);
 	free(out->transaction.recipients);
 	free(out->changes);
+	arena_deinit(&out->words);
 	free(out);
 }
 
@@ -215,9 +212,7 @@ static void read_body(struct outbound *out)
 	struct relay *relay = out->relay;
 	struct store *store = relay->ports.store;
 
-	/* on_drained, or the read that is under way, steps again */
-	if (out->reading ||
-	    (out->conn != NULL && relay->ports.net->ops->unsent(out->conn) > UNSENT_MAX_BYTES))
+	if (out->reading)
 		return;
 	out->reading = true;
 	out->references++;
@@ -294,21 +289,27 @@ static void session_failed(struct outbound *out)
 	if (out->state != OUTBOUND_GREETING)
 		return;
 	struct verdict_event event = results_event(failure, out, 0);
-	(void)reply_format(&failure->reply, words, sizeof(words));
+	results_words(&failure->reply, words, sizeof(words));
 	outbound_note_failure(out, &event, words);
 }
 
+/* The machine hears what the connection has really taken, so that it stops asking for the body of a slow
+ * server's message, and its timeouts see the truth. */
 static void write_output(struct outbound *out)
 {
 	struct relay *relay = out->relay;
+	struct net *net = relay->ports.net;
 	struct slice output = smtp_client_output(out->client);
 
-	if (output.size == 0 || out->conn == NULL)
+	if (output.size == 0 || out->conn == NULL || out->in_net_bytes > 0)
 		return;
-	if (relay->ports.net->ops->write(out->conn, output) == 0)
-		smtp_client_sent(out->client, output.size, relay->now.now_us);
-	else
+	if (net->ops->write(out->conn, output) != 0) {
 		smtp_client_connection_lost(out->client, "out of memory", relay->now.now_us);
+		return;
+	}
+	out->in_net_bytes = net->ops->unsent(out->conn);
+	check(out->in_net_bytes <= output.size);
+	smtp_client_sent(out->client, output.size - out->in_net_bytes, relay->now.now_us);
 }
 
 static void start_tls(struct outbound *out)
@@ -428,11 +429,13 @@ static void on_received(void *owner, struct slice bytes)
 static void on_drained(void *owner)
 {
 	struct outbound *out = owner;
+	size_t taken = out->in_net_bytes;
 
 	relay_enter(out->relay);
-	if (out->state != OUTBOUND_SENDING)
-		return;
 	lane_heard(&out->feed->lane, out->relay->now.now_us);
+	out->in_net_bytes = 0;
+	if (taken > 0)
+		smtp_client_sent(out->client, taken, out->relay->now.now_us);
 	outbound_step(out, nothing);
 }
 

@@ -38,12 +38,14 @@ struct outbound {
 	struct item *item; /* of the transaction, or the canary while connecting */
 	bool canary;	   /* the transaction's verdict decides on lane or domain */
 	struct smtp_client_transaction transaction;
+	size_t in_net_bytes; /* at the front of the output: given to the connection, not yet sent */
 	uint64_t body_offset;
 	bool reading;	/* a store read is under way */
 	bool want_body; /* the client machine waits for bytes */
 	uint32_t messages_sent;
 
 	struct store_change *changes; /* while recording */
+	struct arena words;	      /* of the replies in changes */
 	uint32_t change_count;
 	int64_t due_ms;
 
@@ -108,6 +110,8 @@ void results_record(struct outbound *out);
 void results_retry(struct outbound *out);
 void outbound_recorded(struct outbound *out);
 
+/* "550 5.1.1 no such user", or our own words when nobody said anything. */
+void results_words(const struct reply *reply, char *ret_text, size_t size);
 /* The event of an outcome, for the verdict table. */
 struct verdict_event results_event(const struct client_outcome *outcome, const struct outbound *out,
 				   uint32_t accepted_before);

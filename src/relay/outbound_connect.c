@@ -134,6 +134,7 @@ void outbound_connected(struct outbound *out)
 	struct smtp_client_config config = relay->config.client;
 
 	config.starttls = config.starttls && !out->without_tls;
+	out->in_net_bytes = 0;
 	out->client = smtp_client_new(&config, relay->now.now_us);
 	if (out->client == NULL) {
 		note_local_failure(out, "out of memory");
@@ -155,6 +156,7 @@ bool outbound_open(struct feed *feed, struct item *canary)
 	out->feed = feed;
 	out->item = canary;
 	out->probe = canary != NULL;
+	arena_init(&out->words, 0);
 	outbound_init_timer(out);
 	list_add_last(&feed->connections, &out->in_feed);
 	feed->connection_count++;

@@ -122,8 +122,11 @@ static void log_recipient(const struct outbound *out, const struct store_recipie
 	char status[16], words[REPLY_TEXT_MAX + 32];
 	int64_t delay_ms = relay->now.wall_ms - out->item->arrival_ms;
 
-	reply_status(reply, status);
-	(void)reply_format(reply, words, sizeof(words));
+	if (reply->code != 0)
+		reply_status(reply, status);
+	else /* nobody said anything: connection lost (RFC 3463 §3.5) */
+		(void)snprintf(status, sizeof(status), "4.4.2");
+	results_words(reply, words, sizeof(words));
 	log_event(relay->ports.log, LOG_LEVEL_INFO, "delivery", out->item->id, "",
 		  LOG_TEXT("from", out->item->envelope.reverse_path), LOG_TEXT("to", recipient->forward_path),
 		  LOG_TEXT("relay", slice_of(out->relay_text)), LOG_NUMBER("delay_ms", delay_ms),
@@ -135,8 +138,20 @@ static void log_recipient(const struct outbound *out, const struct store_recipie
  * ---------------------------------------------------------------------------------------------------------------
  */
 
+/* "550 5.1.1 no such user" for the record: the change refers to it until it is written. */
+static struct slice keep_words(struct outbound *out, const struct reply *reply)
+{
+	char words[STORE_REPLY_MAX];
+	struct slice copy = {.data = NULL, .size = 0};
+
+	results_words(reply, words, sizeof(words));
+	if (arena_copy(&out->words, slice_of(words), &copy) != 0)
+		copy = slice_of(reply->text); /* without the codes, when memory is short */
+	return copy;
+}
+
 static void add_change(struct outbound *out, uint32_t index, const struct verdict_event *event,
-		       enum verdict verdict, struct slice words)
+		       enum verdict verdict, const struct reply *reply)
 {
 	const struct item *item = out->item;
 	const struct store_recipient *recipient = &item->envelope.recipients[index];
@@ -208,7 +223,7 @@ static void tell_lane(struct outbound *out, const struct summary *sum)
 	char words[REPLY_TEXT_MAX + 32] = "";
 
 	if (sum->lane_reply != NULL)
-		(void)reply_format(sum->lane_reply, words, sizeof(words));
+		results_words(sum->lane_reply, words, sizeof(words));
 	/* One that was accepted proves more than any refusal of the others. */
 	bool proven = sum->ok > 0 && lane_weight(sum->lane_verdict) < lane_weight(VERDICT_BUSY);
 	struct lane_sample sample = {
@@ -240,7 +255,7 @@ static void tell_domain(struct outbound *out, const struct summary *sum)
 			domain_canary_abandoned(&domain->flow);
 		return;
 	}
-	(void)reply_format(sum->domain_reply, words, sizeof(words));
+	results_words(sum->domain_reply, words, sizeof(words));
 	uint64_t recipient = map_hash(e->recipients[sum->domain_index].forward_path, relay->ports.seed);
 	uint64_t sender = map_hash(e->reverse_path, relay->ports.seed);
 	bool changed = domain_outcome(&domain->flow, sum->domain_verdict, recipient, sender, slice_of(words),
@@ -320,7 +335,7 @@ static void judge_recipient(struct outbound *out, uint32_t index, struct summary
 	log_recipient(out, &out->item->envelope.recipients[index], result.verdict, result.rule,
 		      &outcome->reply);
 	if (is_own(result.verdict))
-		add_change(out, index, &event, result.verdict, slice_of(outcome->reply.text));
+		add_change(out, index, &event, result.verdict, &outcome->reply);
 }
 
 static void count(struct relay *relay, const struct summary *sum)
@@ -340,6 +355,7 @@ void results_of(struct outbound *out)
 	out->due_ms = INT64_MAX;
 	out->change_count = 0;
 	free(out->changes);
+	arena_reset(&out->words);
 	out->changes = calloc(recipients, sizeof(*out->changes));
 	if (out->changes == NULL) { /* the outcomes stay where they are: judged again in a moment */
 		out->retry = true;

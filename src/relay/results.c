@@ -163,7 +163,7 @@ static void add_change(struct outbound *out, uint32_t index, const struct verdic
 	    .state = verdict == VERDICT_OK ? STORE_DELIVERED : STORE_QUEUED,
 	    .attempts = recipient->attempts + 1,
 	    .not_before_ms = verdict == VERDICT_OK ? 0 : out->relay->now.wall_ms + backoff_ms,
-	    .reply = words,
+	    .reply = keep_words(out, reply),
 	    .relay = slice_of(out->relay_text),
 	};
 	if (verdict != VERDICT_OK && change->not_before_ms < out->due_ms)

@@ -110,6 +110,14 @@ static bool is_own(enum verdict verdict)
  * --------------------------------------------------------------------------------------------------------------------
  */
 
+void results_words(const struct reply *reply, char *ret_text, size_t size)
+{
+	if (reply->code != 0)
+		(void)reply_format(reply, ret_text, size);
+	else
+		(void)snprintf(ret_text, size, "%s", reply->text);
+}
+
 static const char *status_word(enum verdict verdict)
 {
 	return verdict == VERDICT_OK ? "sent" : "deferred";

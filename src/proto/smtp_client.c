@@ -158,7 +158,6 @@ static void dispatch(struct smtp_client *c, const struct reply *reply, int64_t n
 		client_fail_reply(c, reply, now_us); /* the server closes the connection (RFC 5321 §3.8) */
 	else
 		handlers[client_take_awaited(c)](c, reply, now_us);
-	c->reply_stray = false;
 }
 
 static void take_input(struct smtp_client *c, struct slice *input, int64_t now_us)
@@ -243,6 +242,8 @@ int smtp_client_body(struct smtp_client *c, struct slice bytes, bool last, int64
 	if (!c->body_asked)
 		return ERR_STATE;
 	c->body_asked = false;
+	if (c->state == SESSION_DRAIN)
+		return 0; /* refused meanwhile */
 	if (bytes.size > c->body_left || (last && bytes.size != c->body_left)) {
 		client_fail_words(c, CLIENT_LOST, now_us, "stored message has the wrong size");
 		return 0;

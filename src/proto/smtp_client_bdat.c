@@ -16,9 +16,9 @@ static int chunk(struct smtp_client *c, struct slice bytes, bool last)
 static void release_last(struct smtp_client *c, int64_t now_us)
 {
 	c->held_bytes = 0;
+	client_await(c, COMMAND_BDAT_LAST, now_us);
 	c->state = SESSION_END;
 	c->transaction->dot_sent_us = now_us;
-	client_await(c, COMMAND_BDAT_LAST, now_us);
 }
 
 int client_bdat_body(struct smtp_client *c, struct slice bytes, bool last, int64_t now_us)
@@ -45,7 +45,7 @@ static void chunk_refused(struct smtp_client *c, const struct reply *reply)
 	client_settle(c, CLIENT_REPLIED, CLIENT_STAGE_BODY, reply);
 	buffer_truncate(&c->output, buffer_size(&c->output) - c->held_bytes);
 	c->held_bytes = 0;
-	c->body_asked = false;
+
 	c->rset_needed = true;
 	c->state = SESSION_DRAIN;
 }
@@ -56,7 +56,7 @@ void client_bdat_reply(struct smtp_client *c, const struct reply *reply, int64_t
 		client_fail_garbage(c, COMMAND_BDAT, CLIENT_STAGE_BODY, reply, now_us);
 		return;
 	}
-	if (reply_refuses(reply) && c->state == SESSION_BODY)
+	if (reply_refuses(reply))
 		chunk_refused(c, reply);
 	if (c->awaited_count > 0)
 		return;

@@ -46,7 +46,8 @@ const char *client_command_name(enum client_command command)
 void client_await(struct smtp_client *c, enum client_command command, int64_t now_us)
 {
 	check(c->awaited_count < CLIENT_RING);
-	if (c->awaited_count == 0)
+	/* Within the body the time runs since the last progress in sending. */
+	if (c->awaited_count == 0 && c->state != SESSION_BODY)
 		c->timer_us = now_us;
 	uint32_t at = (c->awaited_first + c->awaited_count) % CLIENT_RING;
 	c->awaited[at] = (uint8_t)command;

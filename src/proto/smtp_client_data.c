@@ -108,10 +108,9 @@ static int end_body(struct smtp_client *c, int64_t now_us)
 
 	if (error != 0)
 		return error;
-	c->last_put = true;
+	client_await(c, COMMAND_DOT, now_us);
 	c->state = SESSION_END;
 	c->transaction->dot_sent_us = now_us;
-	client_await(c, COMMAND_DOT, now_us);
 	return 0;
 }
 

@@ -80,7 +80,7 @@ struct smtp_client {
 	struct buffer output;
 	size_t held_bytes; /* of the output's end: the last chunk, kept back until all others were taken */
 	struct reply_parser parser;
-	bool reply_stray; /* the reply being parsed began when none was possible */
+	bool reply_stray; /* the reply being parsed began when none was possible: the session ends with it */
 
 	uint8_t awaited[CLIENT_RING];
 	uint64_t awaited_end[CLIENT_RING]; /* bytes of the session's output up to the end of that command */
@@ -105,7 +105,7 @@ struct smtp_client {
 	uint32_t rcpt_sent, rcpt_replied, rcpt_accepted;
 	bool chunking;	    /* this transaction uses BDAT */
 	bool body_asked;    /* WANT_BODY was said and not yet answered */
-	bool last_put;	    /* the owner gave the last of the body */
+	bool last_put;	    /* BDAT: the last chunk is in the output, perhaps held back */
 	bool end_taken;	    /* the transport took all bytes of the message, its end included */
 	uint64_t body_left; /* of size_bytes */
 	char body_tail[2];  /* the last two bytes of the body so far: line starts and CRLF across pieces */

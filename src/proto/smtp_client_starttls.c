@@ -27,14 +27,13 @@ void client_starttls_decide(struct smtp_client *c, int64_t now_us)
 	}
 }
 
-static void handshake(struct smtp_client *c, int64_t now_us)
+static void handshake(struct smtp_client *c)
 {
 	if (c->quit_wanted) {
 		client_close(c); /* there is no command channel until the handshake is done */
 		return;
 	}
 	c->state = SESSION_HANDSHAKE;
-	c->timer_us = now_us;
 	c->say_start_tls = true;
 }
 
@@ -43,7 +42,7 @@ void client_starttls_reply(struct smtp_client *c, const struct reply *reply, int
 	struct client_outcome refused = {.end = CLIENT_REPLIED, .stage = CLIENT_STAGE_TLS, .reply = *reply};
 
 	if (reply_positive(reply))
-		handshake(c, now_us);
+		handshake(c);
 	else if (!reply_refuses(reply))
 		client_fail_garbage(c, COMMAND_STARTTLS, CLIENT_STAGE_TLS, reply, now_us);
 	else if (c->config.starttls_required)
@@ -61,6 +60,6 @@ void smtp_client_tls_done(struct smtp_client *c, int64_t now_us)
 	c->say_start_tls = false;
 	/* Nothing that was said in plain text counts any more (RFC 3207 §4.2). */
 	c->offer = (struct client_offer){.pipelining = false};
-	reply_parser_init(&c->parser);
+
 	client_ehlo_send(c, now_us);
 }

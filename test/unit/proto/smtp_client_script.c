@@ -319,6 +319,17 @@ static void wait_for_deadline(struct play *p, struct slice words)
 	run(p, SLICE(""));
 }
 
+static void wait_before_deadline(struct play *p, struct slice words)
+{
+	uint64_t seconds;
+
+	assert_int_equal(slice_to_u64(words, &seconds), 0);
+	p->now_us += (int64_t)seconds * 1000000;
+	size_t before = p->actions.size;
+	run(p, SLICE(""));
+	assert_int_equal(p->actions.size, before);
+}
+
 /* The server's bytes, cut as the play says. */
 static void feed(struct play *p, struct slice bytes)
 {
@@ -347,6 +358,9 @@ static void script_line(struct play *p, struct slice line)
 		break;
 	case 'T':
 		wait_for_deadline(p, words);
+		break;
+	case 'W':
+		wait_before_deadline(p, words);
 		break;
 	case 'D':
 		check_deadline(p, words);

@@ -19,6 +19,10 @@ static const struct script greetings[] = {
     {"plain", HELLO "S: 250 mx\nA: READY\nD: never\nX: quit\nC: QUIT\nD: 5\nS: 221 bye\nA: CLOSE\n"},
     {"lines end with many words", "S: 220-mx\nS: 220-be nice\nS: 220 ready\nC: EHLO relay.example\nS: "
 				  "250-mx\nS: 250-SIZE 1000\nS: 250 HELP\nA: READY\n"},
+    {"each answer has its own time",
+     "D: 300\nW: 299\nD: 1\nS: 220 mx\nC: EHLO relay.example\nD: 300\nW: 100\nD: 200\nS: 500 mx\n"
+     "C: HELO relay.example\nD: 300\n"},
+    {"the first line is a name", HELLO "S: 250-STARTTLS\nS: 250 HELP\nA: READY\n"},
     {"banner 421", "S: 421 4.3.2 busy\nA: FAILED replied banner 421 busy\nA: CLOSE\n"},
     {"banner 450", "S: 450 later\nA: FAILED replied banner 450 later\nC: QUIT\nD: 5\nS: 221 bye\nA: CLOSE\n"},
     {"banner 554, QUIT unanswered",
@@ -76,6 +80,8 @@ static const struct script tls[] = {
 		  "A: FAILED garbage tls 0 impossible reply to STARTTLS: 354 no\nA: CLOSE\n"},
     {"unanswered", HELLO "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nT: 300\n"
 			 "A: FAILED timeout tls 0 no reply to STARTTLS within 300 s\nA: CLOSE\n"},
+    {"a late 220",
+     HELLO "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nW: 250\nS: 220 go\nA: START_TLS\nD: 300\n"},
     {"handshake hangs",
      HELLO "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\nA: START_TLS\nT: 300\n"
 	   "A: FAILED timeout tls 0 the TLS handshake took too long\nA: CLOSE\nX: tls_done\n"},
@@ -108,6 +114,8 @@ static const struct script idle[] = {
     {"lost while idle",
      HELLO "S: 250 mx\nA: READY\nX: lost closed\nA: FAILED lost mail 0 closed\nA: CLOSE\nX: lost again\n"},
     {"quit before the banner", "X: quit\nD: 5\nS: 220 mx\nC: QUIT\nD: 5\nS: 221 bye\nA: CLOSE\n"},
+    {"quit long before the banner",
+     "W: 10\nX: quit\nD: 5\nW: 3\nD: 2\nS: 220 mx\nC: QUIT\nD: 2\nT: 2\nA: CLOSE\n"},
     {"quit, and no banner", "X: quit\nX: quit\nT: 5\nA: CLOSE\n"},
     {"quit, and lost before the banner", "X: quit\nX: lost closed\nA: CLOSE\n"},
     {"quit before EHLO is answered",

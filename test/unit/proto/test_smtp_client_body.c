@@ -78,6 +78,10 @@ static const struct script data[] = {
 					    "S: 250 ok\n", "garbage dot 0 a reply to nothing: 250 ok")},
     {"552 to an end that was not sent",
      IN_DATA "X: hold\nX: last 123456\nX: take 10\nC: 123456\n" GONE("S: 552 big\n", "replied dot 552 big")},
+    {"progress in sending", IN_DATA "X: hold\nX: body ab\nA: WANT_BODY\nW: 100\nD: 80\nX: take 1\nD: 180\nW: "
+				    "170\nX: last cd\nD: 10\nX: take 2\n"
+				    "D: 180\nX: flow\nC: ab\nC: cd\nC: .\nD: 600\nW: 500\nD: 100\n"},
+    {"the owner's time is not the server's", IN_DATA "W: 10000\nX: hold\nX: body ab\nA: WANT_BODY\nD: 180\n"},
     {"quit at the dot",
      AT_DOT "X: quit\nD: 600\nS: 250 taken\nA: DONE accepted dot 250 taken\nC: QUIT\nS: 221 bye\nA: CLOSE\n"},
 };
@@ -147,11 +151,26 @@ static const struct script chunks[] = {
     {"the second chunk refused",
      TWO_CHUNKS "S: 250 ok\nS: 452 full\nA: DONE replied body 452 full\nA: READY\n"
 		"X: quit\nC: cdQUIT\n"},
+    {"a chunk refused, and the body comes",
+     TWO_CHUNKS "S: 452 full\nX: rawlast efgh\nS: 503 no\nA: DONE replied body 452 full\nA: READY\nX: "
+		"quit\nC: cdQUIT\n"},
+    {"a chunk refused, and a piece of the body comes", TWO_CHUNKS
+     "S: 452 full\nX: raw ef\nS: 250 ok\nA: DONE replied body 452 full\nA: READY\nX: quit\nC: cdQUIT\n"},
+    {"nobody accepted, after a transaction that was",
+     AT_LAST "S: 250 taken\nA: DONE accepted dot 250 taken\nA: READY\nX: begin size=8\n" MAIL RCPT0
+	     "S: 250 m\nS: 550 a\nA: DONE replied rcpt 550 a\n" CHUNK_RESET},
+    {"two chunks refused", TWO_CHUNKS "S: 452 full\nS: 503 no\nA: DONE replied body 452 full\nA: READY\nX: "
+				      "last efgh\nX: begin\nC: cdRSET\n" MAIL RCPT0},
     {"a chunk refused, then lost", TWO_CHUNKS
      "S: 452 full\nX: lost reset\nA: DONE replied body 452 full\nA: FAILED lost body 0 reset\nA: CLOSE\n"},
     {"421 at a chunk", ONE_CHUNK GONE("S: 421 bye\n", "replied body 421 bye")},
     {"354 at a chunk", ONE_CHUNK GONE("S: 354 go\n", "garbage body 0 impossible reply to BDAT: 354 go")},
     {"lost at a chunk", ONE_CHUNK GONE("X: lost reset\n", "lost body 0 reset")},
+    {"store fails with the last kept back",
+     ONE_CHUNK "X: last cd\nX: body_failed\nS: 250 ok\nC: BDAT 4 LAST\nC: cd\n"},
+    {"chunks again in the next transaction",
+     AT_LAST "S: 250 taken\nA: DONE accepted dot 250 taken\nA: READY\nX: begin size=8\n" MAIL RCPT0
+	     "S: 250 m\nS: 250 a\nA: WANT_BODY\nX: body ab\nC: BDAT 4\nC: ab\nA: WANT_BODY\n"},
     {"lost with the last kept back", ONE_CHUNK "X: last cd\n" GONE("X: lost reset\n", "lost body 0 reset")},
     {"silent at a chunk", ONE_CHUNK GONE("T: 180\n", "timeout body 0 no reply to BDAT within 180 s")},
     {"store fails", ONE_CHUNK GONE("X: body_failed\n", "lost body 0 the stored message could not be read")},
@@ -222,11 +241,13 @@ static size_t stuff_slowly(struct slice body, char to[STUFFED_MAX])
 		to[size++] = body.data[i];
 	}
 	if (size > 0 && !(body.size >= 2 && memcmp(body.data + body.size - 2, "\r\n", 2) == 0)) {
-		memcpy(to + size, "\r\n", 2);
-		size += 2;
+		to[size++] = '\r';
+		to[size++] = '\n';
 	}
-	memcpy(to + size, ".\r\n", 3);
-	return size + 3;
+	to[size++] = '.';
+	to[size++] = '\r';
+	to[size++] = '\n';
+	return size;
 }
 
 static void assert_stuffed(struct slice body, size_t first, size_t second)
@@ -270,8 +291,8 @@ static void stuffs_long_runs(void **state)
 	struct session s;
 	static char body[LINES * 3];
 
-	for (size_t i = 0; i < LINES; i++)
-		memcpy(body + i * 3, ".\r\n", 3);
+	for (size_t i = 0; i < sizeof(body); i++)
+		body[i] = ".\r\n"[i % 3];
 	session_open(&s, sizeof(body), false);
 	assert_int_equal(smtp_client_body(s.c, slice_make(body, sizeof(body)), true, 0), 0);
 	struct slice output = smtp_client_output(s.c);

@@ -12,18 +12,19 @@
 
 /* The envelope: features, MAIL, RCPT, DATA command, in a burst and one by one. */
 
-#define HELLO  "S: 220 mx\nC: EHLO relay.example\n"
-#define PLAIN  HELLO "S: 250 mx\nA: READY\n"
-#define PIPE   HELLO "S: 250-mx\nS: 250 PIPELINING\nA: READY\n"
-#define CHUNK  HELLO "S: 250-mx\nS: 250-PIPELINING\nS: 250 CHUNKING\nA: READY\n"
-#define MAIL   "C: MAIL FROM:<s@e.example>\n"
-#define RCPT0  "C: RCPT TO:<r0@d.example>\n"
-#define RCPT1  "C: RCPT TO:<r1@d.example>\n"
-#define RCPT2  "C: RCPT TO:<r2@d.example>\n"
-#define DATA   "C: DATA\n"
-#define BURST1 "X: begin\n" MAIL RCPT0 DATA
-#define BURST3 "X: begin rcpt=3\n" MAIL RCPT0 RCPT1 RCPT2 DATA
-#define BODY   "A: WANT_BODY\nX: last hi\nC: hi\nC: .\n"
+#define HELLO	     "S: 220 mx\nC: EHLO relay.example\n"
+#define PLAIN	     HELLO "S: 250 mx\nA: READY\n"
+#define PIPE	     HELLO "S: 250-mx\nS: 250 PIPELINING\nA: READY\n"
+#define CHUNK	     HELLO "S: 250-mx\nS: 250-PIPELINING\nS: 250 CHUNKING\nA: READY\n"
+#define MAIL	     "C: MAIL FROM:<s@e.example>\n"
+#define RCPT0	     "C: RCPT TO:<r0@d.example>\n"
+#define RCPT1	     "C: RCPT TO:<r1@d.example>\n"
+#define RCPT2	     "C: RCPT TO:<r2@d.example>\n"
+#define DATA	     "C: DATA\n"
+#define BURST1	     "X: begin\n" MAIL RCPT0 DATA
+#define BURST1_RESET "X: begin\nC: RSET\n" MAIL RCPT0 DATA
+#define BURST3	     "X: begin rcpt=3\n" MAIL RCPT0 RCPT1 RCPT2 DATA
+#define BODY	     "A: WANT_BODY\nX: last hi\nC: hi\nC: .\n"
 
 static const struct script one_by_one[] = {
     {"without PIPELINING",
@@ -54,6 +55,13 @@ static const struct script one_by_one[] = {
     {"quit after a refusal needs no RSET",
      PLAIN "X: begin\n" MAIL "S: 250 m\n" RCPT0 "S: 550 a\nA: DONE replied rcpt 550 a\n"
 	   "A: READY\nX: quit\nC: QUIT\nS: 221 bye\nA: CLOSE\n"},
+    {"each reply has its own time",
+     PLAIN "X: begin\n" MAIL "W: 200\nD: 100\nS: 250 m\n" RCPT0 "D: 300\nW: 299\nS: 250 a\n" DATA "D: 120\n"},
+    {"what is read by the server counts as a sign of life",
+     PLAIN "X: hold\nX: begin\nW: 200\nX: take 5\nD: 300\nX: flow\n" MAIL},
+    {"quit long before the transaction ends",
+     PLAIN "X: begin\n" MAIL "X: quit\nD: 300\nW: 100\nD: 200\nS: 550 m\nA: DONE replied mail 550 m\n"
+	   "C: QUIT\nD: 5\nT: 5\nA: CLOSE\n"},
     {"quit in a transaction",
      PLAIN "X: begin\n" MAIL "X: quit\nD: 300\nS: 250 m\n" RCPT0 "S: 550 a\nA: DONE replied rcpt 550 a\n"
 	   "C: QUIT\nD: 5\nS: 221 bye\nA: CLOSE\n"},
@@ -67,6 +75,12 @@ static const struct script bursts[] = {
      "S: 250 m\nS: 250 a\nS: 550 5.1.1 b\nS: 450 4.2.0 c\nS: 354 go\n" BODY "S: 250 taken\n"
      "A: DONE accepted dot 250 taken; replied rcpt 550 b; replied rcpt 450 c\nA: READY\nX: begin\n" MAIL RCPT0
 	 DATA},
+    {"each reply in a burst has its own time",
+     PIPE BURST3 "W: 200\nD: 100\nS: 250 m\nD: 300\nW: 299\nS: 250 a\nD: 300\n"},
+    {"nobody accepted, after a transaction that was", PIPE BURST1
+     "S: 250 m\nS: 250 a\nS: 354 go\n" BODY "S: 250 taken\nA: DONE accepted dot 250 taken\nA: READY\n" BURST1
+     "S: 250 m\nS: 550 a\nS: 354 go\nC: .\nS: 250 taken\nA: DONE replied rcpt 550 a\nA: READY\n" BURST1_RESET
+     "S: 250 reset\nS: 550 m\nS: 550 a\nS: 503 d\nA: DONE replied mail 550 m\nA: READY\n" BURST1},
     {"mixed, the last accepted",
      PIPE BURST3 "S: 250 m\nS: 552 a\nS: 452 b\nS: 250 c\nS: 354 go\n" BODY "S: 554 spam\n"
 		 "A: DONE replied rcpt 552 a; replied rcpt 452 b; replied dot 554 spam\nA: READY\n"},
@@ -94,6 +108,10 @@ static const struct script bursts[] = {
     {"nobody accepted, 354, empty taken",
      PIPE BURST3 "S: 250 m\nS: 550 a\nS: 551 b\nS: 552 c\nS: 354 go\nC: .\nS: 250 taken\n"
 		 "A: DONE replied rcpt 550 a; replied rcpt 551 b; replied rcpt 552 c\nA: READY\n"},
+    {"RSET is sent once",
+     PIPE BURST1 "S: 550 m\nS: 550 a\nS: 354 go\nC: .\nS: 554 no\nA: DONE replied mail 550 m\nA: READY\n"
+		 "X: begin\nC: RSET\n" MAIL RCPT0 "C: DATA\nS: 250 reset\nS: 550 m\nS: 503 a\nS: 503 d\n"
+		 "A: DONE replied mail 550 m\nA: READY\nX: begin\n" MAIL RCPT0 "C: DATA\n"},
     {"nobody accepted, 354, empty answered with 354",
      PIPE BURST1 "S: 250 m\nS: 550 a\nS: 354 go\nC: .\nS: 354 more\nA: DONE replied rcpt 550 a\n"
 		 "A: FAILED garbage data 0 impossible reply to an empty message: 354 more\nA: CLOSE\n"},
@@ -372,6 +390,68 @@ static void notes_times(void **state)
 	smtp_client_free(c);
 }
 
+/* The time of the end is when the transport had taken all of it, in every transaction of a session. */
+static void notes_times_again(void **state)
+{
+	struct smtp_client *c = ready_client("250-mx\r\n250 PIPELINING\r\n");
+	struct smtp_client_recipient r = {.forward_path = SLICE("r@d")};
+	struct smtp_client_transaction t = {
+	    .reverse_path = SLICE("s@e"), .recipient_count = 1, .recipients = &r};
+
+	for (int64_t now_us = 10; now_us < 40; now_us += 10) {
+		struct slice replies = SLICE("250 m\r\n250 r\r\n354 go\r\n"), end = SLICE("250 ok\r\n"),
+			     none = SLICE("");
+		smtp_client_begin(c, &t, now_us);
+		/* READY, which was still to be said, is void by that. */
+		assert_int_equal(smtp_client_step(c, &none, now_us), SMTP_CLIENT_WAIT);
+		smtp_client_sent(c, smtp_client_output(c).size, now_us);
+		assert_int_equal(smtp_client_step(c, &replies, now_us), SMTP_CLIENT_WANT_BODY);
+		assert_int_equal(smtp_client_body(c, SLICE(""), true, now_us + 1), 0);
+		smtp_client_sent(c, smtp_client_output(c).size, now_us + 2);
+		assert_int_equal(smtp_client_step(c, &end, now_us + 3), SMTP_CLIENT_DONE);
+		assert_int_equal(t.dot_sent_us, now_us + 2);
+		assert_int_equal(t.done_us, now_us + 3);
+	}
+	smtp_client_free(c);
+}
+
+/* Between DONE and READY the connection is lost: READY is not said any more, and a new transaction ends at
+ * once. */
+static void end_between_done_and_ready(bool again)
+{
+	struct smtp_client *c = ready_client("250 mx\r\n");
+	struct smtp_client_recipient r = {.forward_path = SLICE("r@d")};
+	struct smtp_client_transaction t = {
+	    .reverse_path = SLICE("s@e"), .recipient_count = 1, .recipients = &r};
+	struct slice refusal = SLICE("550 no\r\n"), none = SLICE("");
+
+	smtp_client_begin(c, &t, 0);
+	smtp_client_sent(c, smtp_client_output(c).size, 0);
+	assert_int_equal(smtp_client_step(c, &refusal, 0), SMTP_CLIENT_DONE);
+	smtp_client_connection_lost(c, "reset", 0);
+	if (again)
+		smtp_client_begin(c, &t, 0);
+	assert_int_equal(smtp_client_step(c, &none, 0), again ? SMTP_CLIENT_DONE : SMTP_CLIENT_FAILED);
+	if (!again) {
+		assert_int_equal(r.outcome.end, CLIENT_REPLIED);
+		assert_int_equal(smtp_client_step(c, &none, 0), SMTP_CLIENT_CLOSE);
+		smtp_client_free(c);
+		return;
+	}
+	assert_int_equal(r.outcome.end, CLIENT_LOST);
+	assert_int_equal(r.outcome.stage, CLIENT_STAGE_MAIL);
+
+	assert_int_equal(smtp_client_step(c, &none, 0), SMTP_CLIENT_FAILED);
+	assert_int_equal(smtp_client_step(c, &none, 0), SMTP_CLIENT_CLOSE);
+	smtp_client_free(c);
+}
+
+static void ends_between_done_and_ready(void **state)
+{
+	end_between_done_and_ready(false);
+	end_between_done_and_ready(true);
+}
+
 static void refuses_unsendable_addresses(void **state)
 {
 	static const struct {
@@ -416,6 +496,8 @@ int main(void)
 	    cmocka_unit_test(stops_when_mail_is_refused),
 	    cmocka_unit_test(stray_bytes_are_no_reply),
 	    cmocka_unit_test(notes_times),
+	    cmocka_unit_test(notes_times_again),
+	    cmocka_unit_test(ends_between_done_and_ready),
 	    cmocka_unit_test(refuses_unsendable_addresses),
 	};
 

@@ -14,6 +14,17 @@ void cold_end(struct lane_window *w)
 	w->cold = (struct window_cold){0};
 }
 
+double cold_cap(const struct lane_window *w, int64_t now_us)
+{
+	double age_s = (double)(now_us - w->restarted_us) / 1e6;
+
+	if (w->cold.until_us == 0 || now_us >= w->cold.until_us)
+		return INFINITY;
+	if (w->base.kept > 0 && w->latency_s <= COLD_IDLE * window_base_least(w, now_us))
+		return INFINITY;
+	return COLD_TENDER_WINDOW * exp2(fmax(0, age_s / COLD_TENDER_S - 1));
+}
+
 bool cold_due(const struct lane_window *w, int64_t now_us)
 {
 	if (w->cold.until_us == 0 || now_us >= w->cold.until_us || w->tarpit)

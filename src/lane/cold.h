@@ -12,6 +12,8 @@
 
 void cold_begin(struct lane_window *w, int64_t now_us);
 void cold_end(struct lane_window *w);
+/* What the window may be at most, by the time since the server came back; INFINITY: any. */
+double cold_cap(const struct lane_window *w, int64_t now_us);
 /* True when the window may not grow further before a verification. */
 bool cold_due(const struct lane_window *w, int64_t now_us);
 /* The three measurements are there: mean log latencies. */

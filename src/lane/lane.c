@@ -27,7 +27,7 @@ void lane_init(struct lane *lane, const struct lane_config *config, uint64_t see
 	rng_init(&lane->rng, seed);
 	lane->since_us = now_us;
 	lane->since_wall_ms = wall_ms;
-	lane->heard_us = now_us;
+	lane->heard_us = lane->ended_us = now_us;
 	window_init(&lane->window, now_us);
 	pace_up(&lane->pace, now_us);
 }

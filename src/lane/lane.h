@@ -64,6 +64,8 @@ struct lane {
 	bool recovered;		/* it has been down before, so what follows soon may be a relapse */
 	double window_pushback; /* W before the first pushback in a row */
 	uint32_t pushbacks;	/* BUSY, UNKNOWN and lone resets since the last success */
+	int64_t latency_us;	/* of the last delivery, from MAIL to the last reply; 0: none yet */
+	int64_t ended_us;	/* the last transaction */
 	int64_t heard_us;	/* the server last said or took anything */
 	bool hears;		/* the relay reports that with lane_heard */
 	int64_t pause_until_us; /* no new connection before */

@@ -104,10 +104,13 @@ void lane_heard(struct lane *lane, int64_t now_us)
 
 int64_t lane_stall_limit_us(const struct lane *lane)
 {
-	double latencies_us = LANE_STALL_LATENCIES * lane->window.latency_s * 1e6;
-	int64_t least_us = lane->hears ? LANE_STALL_US : LANE_STALL_BLIND_US;
+	double round_us = lane->window.latency_s * 1e6;
+	int64_t latency_us = round_us > (double)lane->latency_us ? (int64_t)round_us : lane->latency_us;
+	int64_t least_us = !lane->hears	     ? LANE_STALL_BLIND_US
+			   : latency_us == 0 ? LANE_STALL_FIRST_US
+					     : LANE_STALL_US;
 
-	return latencies_us > (double)least_us ? (int64_t)latencies_us : least_us;
+	return LANE_STALL_LATENCIES * latency_us > least_us ? LANE_STALL_LATENCIES * latency_us : least_us;
 }
 
 bool lane_tick(struct lane *lane, int64_t now_us, int64_t wall_ms)
@@ -176,8 +179,11 @@ bool lane_conn_failed(struct lane *lane, const struct verdict_result *result, st
 void lane_transaction_started(struct lane *lane, bool canary, int64_t now_us)
 {
 	window_flight(&lane->window, lane->in_flight, now_us);
-	if (lane->in_flight == lane->hung)
+	if (lane->in_flight == lane->hung) {
+		if (lane->state == LANE_UP && now_us - lane->ended_us >= LANE_IDLE_US)
+			window_idle(&lane->window, now_us);
 		lane->heard_us = now_us;
+	}
 	lane->in_flight++;
 	if (canary)
 		lane->probing = true;
@@ -198,6 +204,7 @@ static void end_flight(struct lane *lane, const struct lane_sample *sample, int6
 	check(lane->in_flight > 0);
 	window_flight(&lane->window, lane->in_flight, now_us);
 	lane->in_flight--;
+	lane->ended_us = now_us;
 	if (lane->hung > 0 && sample->mail_sent_us != 0 && sample->mail_sent_us <= lane->down_us)
 		lane->hung--;
 	if (lane->hung > lane->in_flight)
@@ -312,8 +319,10 @@ bool lane_transaction_ended(struct lane *lane, const struct lane_sample *sample,
 		lane->last_success_us = now_us;
 		lane->pushbacks = 0;
 	}
-	if (sample->verdict == VERDICT_OK)
+	if (sample->verdict == VERDICT_OK) {
 		pace_accepted(&lane->pace, now_us);
+		lane->latency_us = now_us - sample->mail_sent_us;
+	}
 	if (sample->verdict != VERDICT_LATER && sample->verdict != VERDICT_UNKNOWN)
 		lane->heard_us = now_us;
 	if (lane->state == LANE_DOWN)

@@ -100,12 +100,19 @@
 /* --- a server that may be cold (RECOVERY §1.3)
  * -------------------------------------------------------------------------- */
 
-#define COLD_US		     180000000LL /* caches are warm after that, or never */
-#define COLD_VERIFIED_FIRST  3.0	 /* so much in flight harms no server that can stand */
-#define COLD_STEP	     1.5	 /* verified anew each time W has grown by this factor */
-#define COLD_LESS	     0.6	 /* the middle part of a verification is at this part of W */
-#define COLD_ELASTIC	     0.5	 /* throughput follows W at least with this exponent: go on */
-#define COLD_SATURATED	     0.25	 /* less than this: well beyond capacity */
+#define COLD_US 180000000LL /* caches are warm after that, or never */
+/* A server that has just started may die of load without a sign in its latency. So at first it gets few at a
+ * time: COLD_TENDER_WINDOW for COLD_TENDER_S, then twice as many after each further COLD_TENDER_S. Unless its
+ * latency is within COLD_IDLE of its best: then nothing of ours waits there at all, and it is a bigger server
+ * than that. */
+#define COLD_TENDER_S	     30.0
+#define COLD_TENDER_WINDOW   8.0
+#define COLD_IDLE	     1.05
+#define COLD_VERIFIED_FIRST  3.0  /* so much in flight harms no server that can stand */
+#define COLD_STEP	     1.5  /* verified anew each time W has grown by this factor */
+#define COLD_LESS	     0.6  /* the middle part of a verification is at this part of W */
+#define COLD_ELASTIC	     0.5  /* throughput follows W at least with this exponent: go on */
+#define COLD_SATURATED	     0.25 /* less than this: well beyond capacity */
 #define COLD_BACK	     0.9
 #define COLD_BACK_FAR	     0.75
 #define COLD_PAUSE_US	     3000000LL /* no growth for so long after a verification that failed, doubling */
@@ -121,6 +128,15 @@
 #define RELAPSE_PART	       0.6 /* of the window at the crash */
 #define RELAPSE_PART_AGAIN     0.5
 #define RELAPSE_AGE_MIN_S      30.0
+
+/* --- after idleness
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+#define LANE_IDLE_US                                                                              \
+	300000000LL	/* nothing sent for so long: the server may have been restarted meanwhile \
+			 */
+#define IDLE_WINDOW 3.0 /* as much as harms no server that can stand */
 
 /* --- tarpits
  * ----------------------------------------------------------------------------------------------------------------
@@ -177,7 +193,8 @@
 #define LANE_RESETS	   2 /* so many connections lost without a success between: down */
 #define LANE_RECENT_US \
 	5000000LL /* a success so recent says that a connect that timed out is about that one */
-#define LANE_STALL_US	     8000000LL /* no reply on any connection for so long, or 4 latencies: down */
+#define LANE_STALL_US	     8000000LL	 /* no reply on any connection for so long, or 4 latencies: down */
+#define LANE_STALL_FIRST_US  120000000LL /* before anything is known of its latency: it may be a tarpit */
 #define LANE_STALL_LATENCIES 4
 /* The same when nobody reports what is heard: a large body on a slow line is minutes of silence. */
 #define LANE_STALL_BLIND_US   300000000LL

@@ -50,6 +50,12 @@ void window_restart(struct lane_window *w, double size, bool cold, int64_t now_u
 	window_base_clear(&w->base, now_us);
 }
 
+void window_idle(struct lane_window *w, int64_t now_us)
+{
+	window_restart(w, fmin(w->size, IDLE_WINDOW), false, now_us);
+	window_base_clear(&w->base, now_us);
+}
+
 double window_in_force(const struct lane_window *w)
 {
 	return w->trial.kind != TRIAL_NONE ? fmin(w->trial.target, w->size) : w->size;
@@ -65,6 +71,7 @@ double window_cap(const struct lane_window *w, const struct lane_config *config,
 {
 	double cap = fmin(config->window_max, relapse_cap(w, now_us - w->restarted_us));
 
+	cap = fmin(cap, cold_cap(w, now_us));
 	if (!w->verified)
 		cap = fmin(cap, config->window_first_contact);
 	if (now_us < w->ceiling_until_us)
@@ -185,7 +192,10 @@ static void end_round(struct lane_window *w, const struct lane_config *config, d
 {
 	bool used = w->round.flight_area / dt_s >= floor(w->size) / 2;
 	struct measure m = {
-	    .alpha = 1 + ALPHA_PER_W * w->size, .beta = 2 + BETA_PER_W * w->size, .dt_s = dt_s};
+	    .alpha = 1 + ALPHA_PER_W * w->size,
+	    .beta = 2 + BETA_PER_W * w->size,
+	    .dt_s = dt_s,
+	};
 
 	w->latency_s = exp(w->round.log_sum / w->round.count);
 	w->rate_per_s = w->round.count / dt_s;

@@ -101,6 +101,9 @@ void window_init(struct lane_window *w, int64_t now_us);
  * counts. */
 void window_restart(struct lane_window *w, double size, bool cold, int64_t now_us);
 
+/* Nothing was sent for long: what is known of the server may be out of date (RFC 7661 for TCP). */
+void window_idle(struct lane_window *w, int64_t now_us);
+
 /* The size in force now: of a trial, or W. At least 1. */
 double window_in_force(const struct lane_window *w);
 /* To be called before the number in flight changes, with the number until now. */
@@ -125,6 +128,8 @@ void window_base_clear(struct window_base *base, int64_t now_us);
 void window_base_sample(struct lane_window *w, double log_latency, int64_t now_us);
 void window_base_put(struct window_base *base, double latency_s,
 		     int64_t now_us); /* a whole bucket, from a dip */
+/* The least bucket of the horizon; INFINITY: none. */
+double window_base_least(const struct lane_window *w, int64_t now_us);
 /* The server's own latency with its usual spread; without any bucket, the last round's. */
 double window_base_latency(const struct lane_window *w, int64_t now_us);
 /* True when the latency without our queue has not moved for a while: the server is not warming up. */

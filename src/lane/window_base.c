@@ -55,15 +55,21 @@ void window_base_sample(struct lane_window *w, double log_latency, int64_t now_u
 		window_base_put(base, exp(base->log_sum / base->count), now_us);
 }
 
-double window_base_latency(const struct lane_window *w, int64_t now_us)
+double window_base_least(const struct lane_window *w, int64_t now_us)
 {
-	double horizon = horizon_us(w);
-	double least = INFINITY;
+	double horizon = horizon_us(w), least = INFINITY;
 
 	for (uint32_t i = 0; i < w->base.kept; i++) {
 		if ((double)(now_us - w->base.at_us[i]) <= horizon)
 			least = fmin(least, w->base.bucket_s[i]);
 	}
+	return least;
+}
+
+double window_base_latency(const struct lane_window *w, int64_t now_us)
+{
+	double least = window_base_least(w, now_us);
+
 	return isinf(least) ? w->latency_s : WINDOW_BASE_FACTOR * least;
 }
 

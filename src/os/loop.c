@@ -101,9 +101,13 @@ static void on_check(uv_check_t *check)
 		loop->events->turn(loop->owner, os_loop_clock(loop));
 }
 
+/* A deadline that has come already fires before the loop waits for events: it must not wait then, or turn()
+ * would not be called. run_tasks stops this again. */
 static void on_timer(uv_timer_t *timer)
 {
-	(void)timer; /* the loop woke up: turn() has been or will be called */
+	struct os_loop *loop = container_of(timer, struct os_loop, timer);
+
+	(void)uv_idle_start(&loop->idle, on_idle);
 }
 
 void os_loop_set_deadline(struct os_loop *loop, int64_t now_us)

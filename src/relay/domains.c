@@ -8,6 +8,8 @@
 #include "relay/discover.h"
 #include "relay/feed.h"
 
+enum { FLOW_LOOK_AGAIN_MS = 1000 };
+
 static void lower(char *text)
 {
 	for (; *text != '\0'; text++)
@@ -231,8 +233,11 @@ void domain_flow_was(struct domain *domain, bool changed)
 			queue_drop(domain);
 		domain_wake(domain);
 	}
-	timer_set(&relay->timers, &domain->flow_timer,
-		  domain_deadline(&domain->flow, relay->now.now_us, relay->now.wall_ms));
+	/* What is due but cannot be done now (a canary while the lane is down) is looked at again in a while. */
+	int64_t deadline_us = domain_deadline(&domain->flow, relay->now.now_us, relay->now.wall_ms);
+	if (deadline_us <= relay->now.now_us)
+		deadline_us = relay->now.now_us + CLOCK_MS(FLOW_LOOK_AGAIN_MS);
+	timer_set(&relay->timers, &domain->flow_timer, deadline_us);
 }
 
 void domain_discovered(struct domain *domain)

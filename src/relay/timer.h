@@ -16,6 +16,7 @@ struct timer {
 
 struct timers {
 	struct heap heap;
+	int64_t floor_us; /* while they run: nothing is set to a time that is due, so a run ends */
 };
 
 void timer_set(struct timers *timers, struct timer *timer, int64_t at_us); /* CLOCK_NEVER clears it */

@@ -9,14 +9,11 @@
  * outcome is there at DONE; no more is asked for after the end; the machine comes to CLOSE when the
  * connection is lost.
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/check.h"
+#include "fuzz.h"
 #include "proto/smtp_client.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
 	RECIPIENTS = 3,

@@ -14,8 +14,13 @@
  * The owner's loop: smtp_client_step(c, &input, now) again and again until it returns WAIT, doing what each action asks for;
  * then write smtp_client_output and call smtp_client_sent at once for what the transport took (a reply to bytes that were not
  * taken is no reply), and step again after that, since room in the output may let more of the body be asked for; then wait
- * for bytes, for the body, or for smtp_client_deadline (then step with no input). All bytes that came before the end of a
- * connection go to step before smtp_client_connection_lost: the 250 may be among them.
+ * for bytes, for the body, or for smtp_client_deadline (then step with no input). Give the transport no more than it can
+ * send soon: what stays in the output is what holds the body back, and progress in sending is timed by smtp_client_sent.
+ * All bytes that came before the end of a connection go to step before smtp_client_connection_lost: the 250 may be among
+ * them.
+ *
+ * What goes wrong on our side (no memory, a stored message that cannot be read or has the wrong size) is reported as LOST,
+ * with our own words: before the end of a message it was not delivered, at CLIENT_STAGE_DOT it is unknown as ever.
  *
  * Timeouts: RFC 5321 §4.5.3.2 by default.
  */

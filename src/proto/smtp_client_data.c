@@ -62,15 +62,14 @@ bool client_wants_body(const struct smtp_client *c)
 /* ---- the body ---- */
 
 /* Where a dot stands at the start of a line, at or behind from; s.size if nowhere. Dots are rarer than line
- * ends (base64 has none), so they are what is looked for. */
+ * ends (base64 has none), so they are what is looked for; behind one inside a line, the next line is. */
 static size_t find_leading_dot(struct slice s, size_t from, char before)
 {
 	while (from < s.size) {
-		from += slice_find(slice_from(s, from), '.');
-		if (from < s.size && (from > 0 ? s.data[from - 1] : before) == '\n')
-			return from;
-		if (from < s.size)
-			from++;
+		size_t dot = from + slice_find(slice_from(s, from), '.');
+		if (dot == s.size || (dot > 0 ? s.data[dot - 1] : before) == '\n')
+			return dot;
+		from = dot + slice_find(slice_from(s, dot), '\n') + 1;
 	}
 	return s.size;
 }

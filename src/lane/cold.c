@@ -20,7 +20,7 @@ double cold_cap(const struct lane_window *w, int64_t now_us)
 
 	if (w->cold.until_us == 0 || now_us >= w->cold.until_us)
 		return INFINITY;
-	if (w->base.kept > 0 && w->latency_s <= COLD_IDLE * window_base_least(w, now_us))
+	if (w->base.kept > 0 && w->latency_s <= COLD_IDLE * w->base.least_ever_s)
 		return INFINITY;
 	return COLD_TENDER_WINDOW * exp2(fmax(0, age_s / COLD_TENDER_S - 1));
 }

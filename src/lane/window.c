@@ -182,8 +182,7 @@ static void start_trial_if_due(struct lane_window *w, uint32_t in_flight, int64_
 {
 	if (cold_due(w, now_us))
 		window_trial_begin(w, TRIAL_FULL_1, w->size, in_flight, now_us);
-	else if (now_us - w->dipped_us >= DIP_EVERY_US && w->phase == LANE_STEADY &&
-		 w->size >= DIP_WINDOW_MIN && !w->tarpit)
+	else if (now_us - w->dipped_us >= DIP_EVERY_US && w->size >= DIP_WINDOW_MIN && !w->tarpit)
 		window_trial_begin(w, TRIAL_DIP, DIP_FACTOR * w->size, in_flight, now_us);
 }
 

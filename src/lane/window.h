@@ -36,6 +36,7 @@ struct window_base {
 	uint32_t next, kept;
 	double bucket_s[WINDOW_BUCKETS];
 	int64_t at_us[WINDOW_BUCKETS];
+	double least_ever_s;   /* since the server came back; 0: none yet */
 	int64_t flat_since_us; /* since when buckets have stayed within WINDOW_FLAT of each other */
 	double flat_least_s, flat_most_s;
 };
@@ -128,8 +129,6 @@ void window_base_clear(struct window_base *base, int64_t now_us);
 void window_base_sample(struct lane_window *w, double log_latency, int64_t now_us);
 void window_base_put(struct window_base *base, double latency_s,
 		     int64_t now_us); /* a whole bucket, from a dip */
-/* The least bucket of the horizon; INFINITY: none. */
-double window_base_least(const struct lane_window *w, int64_t now_us);
 /* The server's own latency with its usual spread; without any bucket, the last round's. */
 double window_base_latency(const struct lane_window *w, int64_t now_us);
 /* True when the latency without our queue has not moved for a while: the server is not warming up. */

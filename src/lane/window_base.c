@@ -28,6 +28,8 @@ static void learn_flatness(struct window_base *base, double latency_s, int64_t n
 void window_base_put(struct window_base *base, double latency_s, int64_t now_us)
 {
 	learn_flatness(base, latency_s, now_us);
+	if (base->least_ever_s == 0 || latency_s < base->least_ever_s)
+		base->least_ever_s = latency_s;
 	base->bucket_s[base->next] = latency_s;
 	base->at_us[base->next] = now_us;
 	base->next = (base->next + 1) % WINDOW_BUCKETS;
@@ -55,7 +57,7 @@ void window_base_sample(struct lane_window *w, double log_latency, int64_t now_u
 		window_base_put(base, exp(base->log_sum / base->count), now_us);
 }
 
-double window_base_least(const struct lane_window *w, int64_t now_us)
+static double least_bucket(const struct lane_window *w, int64_t now_us)
 {
 	double horizon = horizon_us(w), least = INFINITY;
 
@@ -68,7 +70,7 @@ double window_base_least(const struct lane_window *w, int64_t now_us)
 
 double window_base_latency(const struct lane_window *w, int64_t now_us)
 {
-	double least = window_base_least(w, now_us);
+	double least = least_bucket(w, now_us);
 
 	return isinf(least) ? w->latency_s : WINDOW_BASE_FACTOR * least;
 }

@@ -1,0 +1,115 @@
+/* sim: runs the relay in a simulated world, one history for each seed, and judges what came of it. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim/run.h"
+
+struct options {
+	uint64_t seed, seeds;
+	enum sim_store_kind store;
+	bool verbose, hash, progress;
+};
+
+static const char usage[] =
+    "usage: sim [--seed N] [--seeds COUNT] [--store ram|spool] [--verbose] [--hash] [--progress]\n";
+
+/* The one use of real time: a seed whose code goes round and round is named before the process ends. */
+enum { SEED_LIMIT_S = 60 };
+static const char hangs[] = "a seed does not end: the one after the last that was named, or see --progress\n";
+
+static void on_alarm(int signal)
+{
+	(void)!write(STDERR_FILENO, hangs, sizeof(hangs) - 1);
+	abort();
+}
+
+static int fail_usage(void)
+{
+	(void)fputs(usage, stderr);
+	return 2;
+}
+
+static bool number(const char *text, uint64_t *ret_value)
+{
+	return slice_to_u64(slice_of(text), ret_value) == 0;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+	static const struct option names[] = {
+	    {"seed", required_argument, NULL, 's'},
+	    {"seeds", required_argument, NULL, 'n'},
+	    {"store", required_argument, NULL, 't'},
+	    {"verbose", no_argument, NULL, 'v'},
+	    {"hash", no_argument, NULL, 'h'},
+	    {"progress", no_argument, NULL, 'p'},
+	    {0},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		if (c == 's' && !number(optarg, &o->seed))
+			return false;
+		if (c == 'n' && !number(optarg, &o->seeds))
+			return false;
+		if (c == 't' && strcmp(optarg, "ram") != 0 && strcmp(optarg, "spool") != 0)
+			return false;
+		if (c == 't')
+			o->store = strcmp(optarg, "spool") == 0 ? SIM_STORE_SPOOL : SIM_STORE_RAM;
+		o->verbose = o->verbose || c == 'v';
+		o->hash = o->hash || c == 'h';
+		o->progress = o->progress || c == 'p';
+		if (c == '?')
+			return false;
+	}
+	return optind == argc;
+}
+
+static void tell_failure(const struct options *o, uint64_t seed, const struct sim_run_result *r)
+{
+	(void)printf("seed %llu FAILED: %s\n", (unsigned long long)seed, r->first);
+	if (r->violations > 1)
+		(void)printf("  and %llu more\n", (unsigned long long)r->violations - 1);
+	(void)printf("  replay: sim --seed %llu --store %s --verbose\n", (unsigned long long)seed,
+		     o->store == SIM_STORE_SPOOL ? "spool" : "ram");
+	(void)fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.seed = 1, .seeds = 1};
+	struct sim_run_result sum = {0}, r;
+	uint64_t failed = 0;
+
+	if (!parse(argc, argv, &o))
+		return fail_usage();
+	(void)signal(SIGALRM, on_alarm);
+	for (uint64_t seed = o.seed; seed < o.seed + o.seeds; seed++) {
+		if (o.progress)
+			(void)fprintf(stderr, "%llu\n", (unsigned long long)seed);
+		(void)alarm(SEED_LIMIT_S);
+		sim_run(seed, o.store, o.verbose ? stdout : NULL, &r);
+		if (o.hash)
+			(void)printf("%llu %016llx\n", (unsigned long long)seed,
+				     (unsigned long long)r.trace_hash);
+		if (r.violations > 0) {
+			failed++;
+			tell_failure(&o, seed, &r);
+		}
+		sum.acked += r.acked;
+		sum.delivered += r.delivered;
+		sum.duplicates += r.duplicates;
+		sum.crashes += r.crashes;
+		sum.events += r.events;
+	}
+	(void)printf("%llu seeds, %llu failed: %llu events, %llu recipients acknowledged, %llu delivered, "
+		     "%llu duplicates"
+		     " (each with its cause), %llu crashes of the relay\n",
+		     (unsigned long long)o.seeds, (unsigned long long)failed, (unsigned long long)sum.events,
+		     (unsigned long long)sum.acked, (unsigned long long)sum.delivered,
+		     (unsigned long long)sum.duplicates, (unsigned long long)sum.crashes);
+	return failed > 0 ? 1 : 0;
+}

@@ -1,0 +1,387 @@
+#include "sim/node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum {
+	SMTP_PORT = 25,
+	TURNS_WITHOUT_EVENT_MAX = 1000, /* of relay_run at one moment: more is a loop */
+	TURNS_MAX = 500000,		/* of the loop in one simulation: a random run takes some thousand */
+	CHECK_LIMIT = 10000,		/* entries of one admin_queue */
+	READY_LIMIT_S = 600,
+};
+
+static void on_log(struct log *log, enum log_level level, const char *area, uint64_t id, const char *message,
+		   const struct log_field *fields, size_t field_count)
+{
+	struct sim_node *node = container_of(log, struct sim_node, log);
+	char line[400];
+	size_t size = 0;
+
+	for (size_t i = 0; i < field_count && size < sizeof(line); i++) {
+		const struct log_field *f = &fields[i];
+		int n = f->kind == LOG_FIELD_TEXT ? snprintf(line + size, sizeof(line) - size, " %s=%.*s",
+							     f->key, SLICE_ARG(f->text))
+						  : snprintf(line + size, sizeof(line) - size, " %s=%lld",
+							     f->key, (long long)f->number);
+		size += n > 0 ? (size_t)n : 0;
+	}
+	sim_note(node->world, "relay: %s %llu %s%s", area, (unsigned long long)id, message,
+		 size > 0 ? line : "");
+}
+
+static void fire_restart(void *owner)
+{
+	sim_node_start(owner);
+}
+
+void sim_node_init(struct sim_node *node, struct sim_world *world, struct sim_oracle *oracle,
+		   struct sim_resolver *resolver, struct sim_host *host, enum sim_store_kind kind)
+{
+	static const struct log_ops log_ops = {.event = on_log};
+
+	*node = (struct sim_node){.world = world, .oracle = oracle, .resolver = resolver, .host = host};
+	node->log.ops = &log_ops;
+	node->seed = rng_next(&world->rng);
+	relay_config_defaults(&node->config, "relay.test");
+	node->own_address = host->address;
+	node->own_address.port = SMTP_PORT;
+	node->config.own_addresses = &node->own_address;
+	node->config.own_address_count = 1;
+	sim_event_init(&node->restart, fire_restart, node);
+	sim_store_init(&node->store, world, kind);
+}
+
+void sim_node_deinit(struct sim_node *node)
+{
+	sim_cancel(node->world, &node->restart);
+	relay_free(node->relay);
+	node->relay = NULL;
+	sim_resolver_forget(node->resolver);
+	if (node->store.store != NULL)
+		sim_store_crash(&node->store, false); /* the relay is gone: nobody waits for completions */
+	sim_store_deinit(&node->store);
+}
+
+void sim_node_start(struct sim_node *node)
+{
+	const struct relay_ports ports = {
+	    .clock = &node->world->clock,
+	    .net = sim_host_net(node->host),
+	    .resolver = &node->resolver->port,
+	    .log = &node->log,
+	    .seed = node->seed + node->starts,
+	};
+
+	if (node->relay != NULL)
+		return;
+	sim_cancel(node->world, &node->restart);
+	sim_note(node->world, "the relay starts");
+	sim_host_reach(node->host, SIM_REACH_OK);
+	sim_store_open(&node->store);
+	struct relay_ports with_store = ports;
+	with_store.store = node->store.store;
+	node->starts++;
+	node->listening = false;
+	node->relay = relay_new(&node->config, &with_store);
+	check(node->relay != NULL);
+}
+
+static void gone(struct sim_node *node, bool power)
+{
+	struct relay *relay = node->relay;
+
+	node->relay = NULL;
+	sim_oracle_crash(node->oracle);
+	/* The dead process hears and does nothing any more; its memory is given back by the only way there
+	 * is. */
+	relay_free(relay);
+	sim_resolver_forget(node->resolver);
+	sim_store_crash(&node->store, power);
+	if (sim_host_handles(node->host) > 0)
+		sim_oracle_violation(node->oracle, "relay_free forgot %u connections",
+				     sim_host_handles(node->host));
+}
+
+void sim_node_kill(struct sim_node *node)
+{
+	if (node->relay == NULL)
+		return;
+	sim_note(node->world, "the relay is killed");
+	sim_host_kill(node->host);
+	gone(node, false);
+}
+
+void sim_node_power_cut(struct sim_node *node)
+{
+	if (node->relay == NULL)
+		return;
+	sim_note(node->world, "power cut at the relay");
+	sim_host_power_cut(node->host);
+	gone(node, true);
+}
+
+void sim_node_start_after(struct sim_node *node, int64_t delay_us)
+{
+	sim_after(node->world, &node->restart, delay_us);
+}
+
+bool sim_node_ready(const struct sim_node *node)
+{
+	return node->relay != NULL && relay_ready(node->relay);
+}
+
+/* --- the loop
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static void accept_sender(void *owner, struct net_conn *conn)
+{
+	struct sim_node *node = owner;
+
+	relay_accept(node->relay, conn);
+}
+
+static void run_relay(struct sim_node *node)
+{
+	if (node->relay == NULL)
+		return;
+	relay_run(node->relay);
+	if (!node->listening && relay_ready(node->relay)) {
+		node->listening = true;
+		sim_host_listen(node->host, SMTP_PORT, accept_sender, node);
+	}
+}
+
+static void guard_against_spinning(struct sim_node *node, unsigned fired, int64_t before_us)
+{
+	if (fired > 0 || node->world->now_us > before_us) {
+		node->turns_without_event = 0;
+		return;
+	}
+	if (++node->turns_without_event == TURNS_WITHOUT_EVENT_MAX)
+		sim_oracle_violation(node->oracle, "the relay's deadline is always now");
+	if (node->turns_without_event >= TURNS_WITHOUT_EVENT_MAX)
+		node->world->now_us += 1000; /* so that the run ends */
+}
+
+/* Something goes round and round: end the run. */
+static bool too_busy(struct sim_node *node)
+{
+	if (node->turns++ < TURNS_MAX)
+		return false;
+	if (node->turns == TURNS_MAX + 1)
+		sim_oracle_violation(node->oracle, "the world does not come to rest");
+	return true;
+}
+
+static int64_t next_us(const struct sim_node *node)
+{
+	int64_t next = sim_next_us(node->world);
+	int64_t deadline = node->relay != NULL ? relay_deadline(node->relay) : CLOCK_NEVER;
+
+	return deadline < next ? deadline : next;
+}
+
+bool sim_node_run(struct sim_node *node, int64_t until_us, bool (*stop)(void *owner), void *owner)
+{
+	struct sim_world *world = node->world;
+
+	for (;;) {
+		if (stop != NULL && stop(owner))
+			return true;
+		int64_t next = next_us(node), before_us = world->now_us;
+		if (next >= until_us || too_busy(node)) {
+			world->now_us = until_us > world->now_us ? until_us : world->now_us;
+			return false;
+		}
+		world->now_us = next > before_us ? next : before_us;
+		unsigned fired = sim_fire_due(world);
+		run_relay(node);
+		guard_against_spinning(node, fired, before_us);
+	}
+}
+
+/* --- administration
+ * --------------------------------------------------------------------------------------------------- */
+
+struct answer {
+	bool done;
+	int error;
+	char message[ADMIN_MESSAGE_MAX];
+};
+
+static void got_answer(void *owner, const struct admin_result *result)
+{
+	struct answer *answer = owner;
+
+	answer->done = true;
+	answer->error = result->error;
+	(void)snprintf(answer->message, sizeof(answer->message), "%s", result->message);
+}
+
+static bool answered(void *owner)
+{
+	return ((struct answer *)owner)->done;
+}
+
+static bool is_ready(void *owner)
+{
+	return sim_node_ready(owner);
+}
+
+bool sim_node_add_domain(struct sim_node *node, const char *name, const struct slice *destinations,
+			 size_t count)
+{
+	struct answer answer = {.done = false};
+	int64_t limit_us = node->world->now_us + CLOCK_SECONDS(READY_LIMIT_S);
+
+	if (!sim_node_run(node, limit_us, is_ready, node)) {
+		sim_oracle_violation(node->oracle, "the relay was not ready within %d s", READY_LIMIT_S);
+		return false;
+	}
+	admin_domain_add(node->relay, slice_of(name), destinations, count, got_answer, &answer);
+	if (!sim_node_run(node, limit_us, answered, &answer)) {
+		sim_oracle_violation(node->oracle, "adding %s was never answered", name);
+		return false;
+	}
+	sim_note(node->world, "domain %s: %s (%s)", name, answer.message, error_name(answer.error));
+	if (answer.error != 0)
+		sim_oracle_violation(node->oracle, "adding %s failed: %s", name, answer.message);
+	return answer.error == 0;
+}
+
+static void note_answer(void *owner, const struct admin_result *result)
+{
+	struct sim_node *node = owner;
+
+	sim_note(node->world, "by hand: %s (%s)", result->message, error_name(result->error));
+}
+
+void sim_node_hold(struct sim_node *node, const char *domain)
+{
+	if (sim_node_ready(node))
+		admin_hold(node->relay, slice_of(domain), 0, note_answer, node);
+}
+
+void sim_node_resume(struct sim_node *node, const char *domain)
+{
+	if (sim_node_ready(node))
+		admin_resume(node->relay, slice_of(domain), note_answer, node);
+}
+
+void sim_node_probe(struct sim_node *node, const char *domain)
+{
+	if (sim_node_ready(node))
+		admin_probe(node->relay, slice_of(domain), note_answer, node);
+}
+
+/* --- checks
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+void sim_node_totals(const struct sim_node *node, struct store_totals *ret_totals)
+{
+	*ret_totals = (struct store_totals){0};
+	if (node->store.store != NULL)
+		node->store.store->ops->totals(node->store.store, ret_totals);
+}
+
+static void check_totals(struct sim_node *node)
+{
+	struct admin_node_view view;
+
+	admin_node(node->relay, &view);
+	const struct store_totals *t = &view.totals;
+	if (t->accepted != t->queued + t->ended)
+		sim_oracle_violation(node->oracle, "accepted %llu, but queued %llu and ended %llu",
+				     (unsigned long long)t->accepted, (unsigned long long)t->queued,
+				     (unsigned long long)t->ended);
+	if (view.held.recipients != t->queued)
+		sim_oracle_violation(node->oracle, "%llu recipients are held, %llu are queued",
+				     (unsigned long long)view.held.recipients, (unsigned long long)t->queued);
+	if (t->delivered != t->ended)
+		sim_oracle_violation(node->oracle, "%llu recipients ended, but only %llu were delivered",
+				     (unsigned long long)t->ended, (unsigned long long)t->delivered);
+}
+
+static void check_message(void *owner, const struct admin_message_view *view)
+{
+	struct sim_node *node = owner;
+	const struct store_envelope *envelope = &view->entry->envelope;
+
+	node->check_entries++;
+	for (uint32_t i = 0; i < envelope->recipient_count; i++) {
+		if (envelope->recipients[i].state != STORE_QUEUED)
+			continue;
+		if (view->recipients[i].reason[0] == '\0' || view->recipients[i].next_event[0] == '\0')
+			sim_oracle_violation(node->oracle, "%.*s waits without %s",
+					     SLICE_ARG(envelope->recipients[i].forward_path),
+					     view->recipients[i].reason[0] == '\0' ? "a reason"
+										   : "a next event");
+	}
+}
+
+static void checked(void *owner, const struct admin_result *result)
+{
+	struct sim_node *node = owner;
+
+	node->checking = false;
+	node->checks++;
+}
+
+void sim_node_check(struct sim_node *node)
+{
+	const struct admin_message_filter filter = {.limit = CHECK_LIMIT};
+
+	if (!sim_node_ready(node))
+		return;
+	check_totals(node);
+	if (node->checking)
+		return;
+	node->checking = true;
+	admin_queue(node->relay, &filter, check_message, checked, node);
+}
+
+struct window_check {
+	struct sim_node *node;
+	const struct sim_server *server;
+	uint32_t down; /* lanes of this server that are down */
+	bool up;
+	int64_t since_us; /* the latest */
+};
+
+static void look_at_lane(void *owner, const struct admin_lane_view *lane)
+{
+	struct window_check *c = owner;
+	const struct sim_world *world = c->node->world;
+
+	if (!slice_contains_nocase(slice_of(lane->name), slice_of(c->server->host->name)))
+		return;
+	if (strcmp(lane->state, "down") != 0) {
+		c->up = true;
+		return;
+	}
+	c->down++;
+	int64_t since_us = world->now_us - CLOCK_MS(sim_clock(world).wall_ms - lane->since_ms);
+	c->since_us = since_us > c->since_us ? since_us : c->since_us;
+}
+
+void sim_node_check_window(struct sim_node *node, const struct sim_server *server)
+{
+	struct window_check c = {.node = node, .server = server};
+
+	if (!sim_node_ready(node) || node->world->wall_jumps > 0)
+		return;
+	(void)admin_status(node->relay, SLICE(""), look_at_lane, NULL, &c);
+	if (c.up || c.down == 0)
+		return;
+	/* What was under way when it went down does not count, nor what the wire may still have held then. */
+	uint32_t open = sim_server_transactions(server, c.since_us + CLOCK_SECONDS(1));
+	if (open > c.down)
+		sim_oracle_violation(node->oracle,
+				     "%u transactions at %s, which is down: one canary at a time", open,
+				     server->host->name);
+}

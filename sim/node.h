@@ -1,0 +1,65 @@
+/* The relay under test: its process on a simulated host, with a store that outlives the process.
+ *
+ * Everything the relay needs is simulated; the relay itself is the code of src/relay, unchanged. The process
+ * can be killed at any moment and is started again on the same store.
+ */
+#ifndef SIM_NODE_H
+#define SIM_NODE_H
+
+#include "relay/admin.h"
+#include "relay/relay.h"
+#include "sim/oracle.h"
+#include "sim/resolver.h"
+#include "sim/server.h"
+#include "sim/store.h"
+
+struct sim_node {
+	struct sim_world *world;
+	struct sim_oracle *oracle;
+	struct sim_resolver *resolver;
+	struct sim_host *host;
+	struct sim_store store;
+	struct relay *relay; /* NULL: the process is dead */
+	struct relay_config config;
+	struct net_address own_address;
+	struct log log;
+	uint64_t seed, starts;
+	bool listening;
+	struct sim_event restart;
+	uint64_t turns, turns_without_event; /* a relay that asks to be run again and again */
+	/* checks of quiescent points */
+	bool checking;
+	uint64_t checks, check_entries;
+};
+
+void sim_node_init(struct sim_node *node, struct sim_world *world, struct sim_oracle *oracle,
+		   struct sim_resolver *resolver, struct sim_host *host, enum sim_store_kind kind);
+void sim_node_deinit(struct sim_node *node);
+void sim_node_start(struct sim_node *node);
+/* The process dies now. */
+void sim_node_kill(struct sim_node *node);
+/* The same, and the machine: what was not synced is gone, nobody is told. */
+void sim_node_power_cut(struct sim_node *node);
+void sim_node_start_after(struct sim_node *node, int64_t delay_us);
+bool sim_node_ready(const struct sim_node *node);
+
+/* Runs the world until that moment, or until stop says so (may be NULL). Returns whether stop said so. */
+bool sim_node_run(struct sim_node *node, int64_t until_us, bool (*stop)(void *owner), void *owner);
+
+/* Serves a domain: destinations as in admin_domain_add. Runs the world until it is durable. False: it was
+ * not. */
+bool sim_node_add_domain(struct sim_node *node, const char *name, const struct slice *destinations,
+			 size_t count);
+/* Administration by hand; the answer does not matter. */
+void sim_node_hold(struct sim_node *node, const char *domain);
+void sim_node_resume(struct sim_node *node, const char *domain);
+void sim_node_probe(struct sim_node *node, const char *domain);
+
+/* Promise 6, at any moment: accepted = queued + ended, and every queued recipient has a reason and a next
+ * event. The answers come while the world runs. */
+void sim_node_check(struct sim_node *node);
+/* At a MAIL command: a lane that is down sends one canary at a time. */
+void sim_node_check_window(struct sim_node *node, const struct sim_server *server);
+void sim_node_totals(const struct sim_node *node, struct store_totals *ret_totals);
+
+#endif

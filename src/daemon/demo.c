@@ -45,7 +45,7 @@ static const char *const headlines[] = {
     "Mail for example.com flows through the relay",
     "Mail for example.com flows through the relay",
     "The server of example.com has died. The senders do not notice; their mail is held",
-    "The server is back, but cold: the relay has found out, and feeds it carefully",
+    "The server is back, but cold: the relay finds out, and feeds it carefully",
     "The backlog is gone, fresh mail flows",
     "The senders stop; the last messages arrive",
     "The senders stop; the last messages arrive",
@@ -310,6 +310,7 @@ static int start(struct demo *d)
 	d->started_us = os_loop_clock(d->loop)->now_us;
 	d->next_send_us = d->started_us;
 	enter(d, PHASE_FLOW, d->started_us);
+	os_loop_set_deadline(d->loop, d->started_us);
 	return 0;
 }
 

@@ -240,14 +240,16 @@ static int start_network(struct worker *w)
 {
 	const struct net_uv_options options = {.log = log_of(w)};
 	const struct config *config = &w->launch->config;
-	char message[RESOLVER_UNBOUND_MESSAGE_SIZE] = "";
+	char message[RESOLVER_UNBOUND_MESSAGE_SIZE] = "", forwarder[NET_ADDRESS_TEXT_SIZE];
 	w->net = net_uv_new(w->loop, &options);
 	if (w->net == NULL)
 		return ERR_MEMORY;
 	int error = start_tls(w);
 	if (error != 0)
 		return error;
-	const struct resolver_unbound_options resolver = {.server = config->resolver};
+	const struct resolver_unbound_options resolver = {
+	    .forwarder =
+		config->resolver.family != 0 ? net_address_text(&config->resolver, forwarder) : NULL};
 	w->resolver = resolver_unbound_new(w->loop, &resolver, message);
 	if (w->resolver == NULL)
 		(void)fprintf(stderr, "restante: the DNS resolver cannot be set up: %s\n", message);
@@ -337,8 +339,7 @@ static void stop(struct worker *w)
 		api_free(w->apis[i].api);
 	if (w->store != NULL)
 		w->store->ops->close(w->store);
-	if (w->resolver != NULL)
-		resolver_unbound_free(w->resolver);
+	resolver_unbound_free(w->resolver);
 	if (w->net != NULL)
 		net_uv_free(w->net);
 	if (w->store_waker != NULL)

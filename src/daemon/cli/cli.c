@@ -190,7 +190,7 @@ static int run_with_client(const struct command *command, const struct arguments
 	}
 	if (client_open(&client, arguments->data, arguments->json) == 0)
 		status = command->run(&client, arguments);
-	client_close(&client);
+	client_end(&client);
 	curl_global_cleanup();
 	return finish_output(status);
 }

@@ -50,7 +50,7 @@ int client_open(struct client *client, const char *data, bool json)
 	return (size_t)size >= sizeof(((struct sockaddr_un *)0)->sun_path) ? shorten(client) : 0;
 }
 
-void client_close(struct client *client)
+void client_end(struct client *client)
 {
 	curl_easy_cleanup(client->curl);
 	if (client->folder != -1)

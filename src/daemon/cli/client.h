@@ -20,9 +20,9 @@ struct client {
 	char socket[CLIENT_PATH_MAX];
 };
 
-/* ERR_MEMORY, ERR_LIMIT (path too long): said. client_close in every case. */
+/* ERR_MEMORY, ERR_LIMIT (path too long): said. client_end in every case. */
 nodiscard int client_open(struct client *client, const char *data, bool json);
-void client_close(struct client *client);
+void client_end(struct client *client);
 
 /* body: JSON to send, or NULL (not taken over). The answer (2yz) is appended to ret_answer. ERR_IO: no
  * answer; ERR_STATE: refused, *ret_status says how (may be NULL). Both are said. */

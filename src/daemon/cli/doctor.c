@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,14 +21,16 @@ enum { CONNECT_TIMEOUT_MS = 5000, BANNER_TIMEOUT_MS = 10000, HOST_MAX = 300, BAN
 struct doctor {
 	bool colour;
 	unsigned problems;
+	json_t *checks; /* --json: what would be printed; else NULL */
 };
 
-static void say(const struct doctor *doctor, enum table_style style, const char *mark, const char *about,
-		const char *words)
+static void print_check(const struct doctor *doctor, bool good, const char *about, const char *words)
 {
+	enum table_style style = good ? STYLE_GOOD : STYLE_BAD;
+
 	(void)printf("  ");
 	style_begin(stdout, doctor->colour, style);
-	(void)fputs(mark, stdout);
+	(void)fputs(good ? "ok " : "FIX", stdout);
 	style_end(stdout, doctor->colour, style);
 	(void)printf("  ");
 	print_safe(stdout, about);
@@ -36,15 +39,33 @@ static void say(const struct doctor *doctor, enum table_style style, const char 
 	(void)putchar('\n');
 }
 
+/* A banner may be any bytes, which JSON cannot carry: those are left out. */
+static json_t *text_value(const char *text)
+{
+	json_t *value = json_string(text);
+
+	return value != NULL ? value : json_string("(not UTF-8)");
+}
+
+static void say(const struct doctor *doctor, bool good, const char *about, const char *words)
+{
+	if (doctor->checks == NULL)
+		print_check(doctor, good, about, words);
+	else
+		(void)json_array_append_new(doctor->checks,
+					    json_pack("{s:o, s:b, s:o}", "about", text_value(about), "ok",
+						      good, "message", text_value(words)));
+}
+
 static void say_good(const struct doctor *doctor, const char *about, const char *words)
 {
-	say(doctor, STYLE_GOOD, "ok  ", about, words);
+	say(doctor, true, about, words);
 }
 
 static void say_bad(struct doctor *doctor, const char *about, const char *words)
 {
 	doctor->problems++;
-	say(doctor, STYLE_BAD, "FIX ", about, words);
+	say(doctor, false, about, words);
 }
 
 /* --- one host
@@ -211,7 +232,8 @@ static void check_lane(struct doctor *doctor, const json_t *lane)
 	char words[300];
 	size_t i;
 
-	(void)printf("%s%s\n", name[0] != '\0' ? "lane " : "domains without a destination", name);
+	if (doctor->checks == NULL)
+		(void)printf("%s%s\n", name[0] != '\0' ? "lane " : "domains without a destination", name);
 	if (strcmp(text_of(lane, "state"), "down") == 0) {
 		(void)snprintf(words, sizeof(words), "down (%s): %.200s", text_of(lane, "kind"),
 			       text_of(lane, "last_reply"));
@@ -222,19 +244,39 @@ static void check_lane(struct doctor *doctor, const json_t *lane)
 	check_hosts_of(doctor, json_array_get(domains, 0));
 }
 
-static int examine(const json_t *status)
+static void print_summary(const struct doctor *doctor, bool any)
 {
-	struct doctor doctor = {.colour = colour_wanted(stdout)};
-	const json_t *lane;
-	size_t i;
-
-	json_array_foreach(json_object_get(status, "lanes"), i, lane) check_lane(&doctor, lane);
-	if (json_array_size(json_object_get(status, "lanes")) == 0)
+	if (!any)
 		(void)puts("no domain is served yet: `restante domain add NAME`");
-	else if (doctor.problems == 0)
+	else if (doctor->problems == 0)
 		(void)puts("all is well");
 	else
-		(void)printf("%u to look at\n", doctor.problems);
+		(void)printf("%u to look at\n", doctor->problems);
+}
+
+static void print_checks(struct doctor *doctor)
+{
+	json_t *answer = json_pack("{s:i, s:O}", "problems", (int)doctor->problems, "checks", doctor->checks);
+	char *text = json_dumps(answer, JSON_COMPACT);
+
+	if (text != NULL)
+		(void)puts(text);
+	free(text);
+	json_decref(answer);
+}
+
+static int examine(const json_t *status, bool json)
+{
+	struct doctor doctor = {.colour = colour_wanted(stdout), .checks = json ? json_array() : NULL};
+	const json_t *lanes = json_object_get(status, "lanes"), *lane;
+	size_t i;
+
+	json_array_foreach(lanes, i, lane) check_lane(&doctor, lane);
+	if (doctor.checks != NULL)
+		print_checks(&doctor);
+	else
+		print_summary(&doctor, json_array_size(lanes) > 0);
+	json_decref(doctor.checks);
 	return doctor.problems == 0 ? CLI_OK : CLI_FAILED;
 }
 
@@ -246,12 +288,9 @@ int run_doctor(struct client *client, const struct arguments *arguments)
 
 	if (target_of(&target, named ? "/v1/status?domain=" : "/v1/status", named ? arguments->words[0] : "",
 		      "") == 0) {
-		const char *path = buffer_slice(&target).data;
-		json_t *answer = arguments->json ? NULL : client_json(client, "GET", path, NULL);
-		if (arguments->json)
-			status = print_answer(client, path);
-		else if (answer != NULL)
-			status = examine(answer);
+		json_t *answer = client_json(client, "GET", buffer_slice(&target).data, NULL);
+		if (answer != NULL)
+			status = examine(answer, arguments->json);
 		json_decref(answer);
 	}
 	buffer_deinit(&target);

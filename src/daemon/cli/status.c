@@ -310,14 +310,14 @@ static int watch(struct client *client, const struct arguments *arguments, const
 	(void)sigaddset(&stop, SIGINT);
 	(void)sigaddset(&stop, SIGTERM);
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
-	if (terminal)
-		(void)fputs("\x1b[2J\x1b[?25l", stdout);
+	if (terminal) /* clear; no cursor, and long lines are cut instead of wrapped */
+		(void)fputs("\x1b[2J\x1b[?25l\x1b[?7l", stdout);
 	while (going && !stopped) {
 		going = watch_once(client, arguments, target, peaks, terminal);
 		stopped = going && sigtimedwait(&stop, NULL, &second) != -1;
 	}
 	if (terminal)
-		(void)fputs("\x1b[?25h\n", stdout);
+		(void)fputs("\x1b[?7h\x1b[?25h\n", stdout);
 	json_decref(peaks);
 	return going ? CLI_OK : CLI_FAILED;
 }

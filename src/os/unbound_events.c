@@ -257,8 +257,15 @@ void unbound_events_free(struct ub_event_base *base)
 	free(base);
 }
 
+/* libunbound calls this when it could not set itself up, and would use the base again at the next question:
+ * it stays ours until unbound_events_free. */
+static void keep_base(struct ub_event_base *base)
+{
+	(void)base;
+}
+
 static const struct ub_event_base_vmt base_table = {
-    .free = unbound_events_free,
+    .free = keep_base,
     .dispatch = no_dispatch,
     .loopexit = no_loopexit,
     .new_event = new_event,

@@ -39,15 +39,18 @@ static void load_reply(struct lane *lane, struct slice reply)
 		memcpy(lane->last_reply, reply.data, reply.size);
 }
 
-/* The outage goes on: its length by the wall clock, the first probe at once. */
+/* The outage goes on: its length by the wall clock. The first probe comes within one interval, so that ten
+ * thousand lanes do not probe at once when the program starts. */
 static void resume_down(struct lane *lane, double window, int64_t now_us, int64_t wall_ms)
 {
-	int64_t down_ms = wall_ms - lane->since_wall_ms;
+	int64_t down_ms = wall_ms - lane->since_wall_ms, wait_us;
 
 	lane->down_us = lane->since_us = now_us - (down_ms > 0 ? down_ms * 1000 : 0);
 	lane->window_before = window;
 	probe_start(&lane->probe, lane->kind, &lane->rng, now_us);
-	lane->probe.next_us = now_us;
+	lane->probe.class_us = lane->down_us;
+	wait_us = probe_interval_us(lane->kind, now_us - lane->down_us, 0);
+	lane->probe.next_us = now_us + rng_between(&lane->rng, 0, wait_us);
 }
 
 int lane_load(struct lane *lane, struct slice from, int64_t now_us, int64_t wall_ms)

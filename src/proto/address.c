@@ -233,7 +233,8 @@ static int take_mailbox(struct slice *s, bool utf8, struct mailbox *m)
 	}
 	m->whole = taken(start, *s);
 	m->utf8 = has_high(m->whole);
-	if (m->local_part.size > ADDRESS_LOCAL_PART_MAX || m->domain.size > ADDRESS_DOMAIN_MAX)
+	if (m->local_part.size > ADDRESS_LOCAL_PART_MAX || m->domain.size > ADDRESS_DOMAIN_MAX ||
+	    m->whole.size > ADDRESS_PATH_MAX)
 		return ERR_LIMIT;
 	return 0;
 }

@@ -88,6 +88,7 @@ void reply_set_v(struct reply *reply, uint16_t code, const char *status, const c
 	*reply = (struct reply){.code = code};
 	if (status != NULL)
 		check(take_status(&given, reply) && given.size == 0);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the caller has started it */
 	int size = vsnprintf(reply->text, sizeof(reply->text), format, arguments);
 	check(size >= 0);
 	size_t length = strlen(reply->text);

@@ -6,7 +6,7 @@
 #include "proto/smtp_server_private.h"
 #include "proto/utf8.h"
 
-enum { PARAMS_MAX = 16 /* of one kind of command; more than we know of, for the note which were given */ };
+enum { PARAMS_MAX = 16 /* of one command; at least as many as we know of */ };
 
 struct target {
 	struct smtp_server_transaction *transaction; /* of MAIL */
@@ -160,6 +160,9 @@ static const struct param rcpt_params[] = {
     {.keyword = {"NOTIFY", 6}, set_notify, with_dsn},
     {.keyword = {"ORCPT", 5}, set_orcpt, with_dsn},
 };
+
+_Static_assert(sizeof(mail_params) / sizeof(mail_params[0]) <= PARAMS_MAX, "room for what was given");
+_Static_assert(sizeof(rcpt_params) / sizeof(rcpt_params[0]) <= PARAMS_MAX, "room for what was given");
 
 struct known {
 	const struct param *params;

@@ -161,8 +161,10 @@ static void limits(void **state)
 	assert_int_equal(parse_sized(1, 130, 62), 0);
 	assert_int_equal(parse_sized(1, 130, 63), 0);
 	assert_int_equal(parse_sized(1, 130, 64), ERR_LIMIT);
-	assert_int_equal(parse_sized(ADDRESS_LOCAL_PART_MAX, ADDRESS_DOMAIN_MAX, 60), 0);
-	assert_int_equal(ADDRESS_PATH_MAX, ADDRESS_LOCAL_PART_MAX + 1 + ADDRESS_DOMAIN_MAX);
+	assert_int_equal(parse_sized(64, ADDRESS_DOMAIN_MAX, 60), 0);
+	assert_int_equal(parse_sized(ADDRESS_PATH_MAX - 1 - 200 - 1, 200, 60), 0);
+	assert_int_equal(parse_sized(ADDRESS_PATH_MAX - 1 - 200, 200, 60), 0);
+	assert_int_equal(parse_sized(ADDRESS_PATH_MAX - 1 - 200 + 1, 200, 60), ERR_LIMIT);
 }
 
 static void whole_mailboxes(void **state)

@@ -62,12 +62,16 @@
 #define ROUND_STEADY_PER_W   1.5
 #define ROUND_NOISY_MAX	     80.0
 #define ROUND_NOISE	     0.02 /* variance of the mean log latency that a round may have: 14 % */
-#define ALPHA_PER_W                                                                             \
-	0.07 /* the queue wanted at least is 1 + this·W: enough to keep the server from idling \
-	      */
-#define BETA_PER_W	  0.15 /* and at most 2 + this·W: more is noticed by its other users */
-#define WINDOW_BUCKET_MIN 8.0
-#define WINDOW_BUCKET_MAX 32.0
+#define ALPHA_PER_W                                                                                        \
+	0.07		/* the queue wanted at least is 1 + this·W: enough to keep the server from idling \
+			 */
+#define BETA_PER_W 0.15 /* and at most 2 + this·W: more is noticed by its other users */
+#define WINDOW_BUCKET_FIRST                                                                               \
+	3.0		       /* the first one soon: a server that is slower at W = 2 than at 1 shows it \
+				*/
+#define WINDOW_BUCKETS_LEAST 2 /* the last ones count at any age */
+#define WINDOW_BUCKET_MIN    8.0
+#define WINDOW_BUCKET_MAX    32.0
 #define WINDOW_BUCKET_NOISE \
 	0.01 /* the base is a minimum of means, which prefers lucky ones: so they must be better */
 #define WINDOW_BUCKET_NOISY_MAX 200.0
@@ -78,7 +82,8 @@
 #define WINDOW_FLAT_US		4000000LL
 #define WINDOW_STEP_MIN		0.25 /* a decrease is at least this, and at most this part of W */
 #define WINDOW_STEP_MAX		0.3
-#define WINDOW_DOUBLING_S	8 /* STEADY: W doubles in so long while the server idles */
+#define WINDOW_STEADY_ROUND_S	3.0 /* a longer round counts as this long: its news is no better */
+#define WINDOW_DOUBLING_S	8   /* STEADY: W doubles in so long while the server idles */
 #define WINDOW_DOUBLING_CALM_S \
 	4 /* after WINDOW_CALM_US without a decrease, at more than WINDOW_CALM_RATE a second */
 #define WINDOW_CALM_US	 8000000LL

@@ -153,7 +153,8 @@ static void hold(struct lane_window *w, const struct measure *m, int64_t now_us)
 		w->size -= fmin(fmax(m->q - m->beta, WINDOW_STEP_MIN), WINDOW_STEP_MAX * w->size);
 		w->decreased_us = now_us;
 	} else if (m->q < m->alpha && now_us >= w->still_until_us) {
-		w->size *= exp2(m->dt_s / (calm ? WINDOW_DOUBLING_CALM_S : WINDOW_DOUBLING_S));
+		w->size *= exp2(fmin(m->dt_s, WINDOW_STEADY_ROUND_S) /
+				(calm ? WINDOW_DOUBLING_CALM_S : WINDOW_DOUBLING_S));
 	}
 }
 

@@ -44,26 +44,39 @@ static double horizon_us(const struct lane_window *w)
 	return fmax(WINDOW_BASE_US, WINDOW_BASE_LATENCIES * w->latency_s * 1e6);
 }
 
+static double bucket_need(const struct lane_window *w)
+{
+	double need = fmax(WINDOW_BUCKET_MIN, fmin(WINDOW_BUCKET_MAX, 2 * w->size));
+
+	if (w->base.kept == 0)
+		return WINDOW_BUCKET_FIRST;
+	return fmax(need, fmin(WINDOW_BUCKET_NOISY_MAX, w->variance / WINDOW_BUCKET_NOISE));
+}
+
 void window_base_sample(struct lane_window *w, double log_latency, int64_t now_us)
 {
 	struct window_base *base = &w->base;
-	double need = fmax(WINDOW_BUCKET_MIN, fmin(WINDOW_BUCKET_MAX, 2 * w->size));
+	/* No faster than the whole horizon fits into the ring. */
+	bool spaced = base->kept == 0 || (double)(now_us - base->begun_us) * WINDOW_BUCKETS >= horizon_us(w);
 
-	need = fmax(need, fmin(WINDOW_BUCKET_NOISY_MAX, w->variance / WINDOW_BUCKET_NOISE));
 	base->count++;
 	base->log_sum += log_latency;
-	/* No faster than the whole horizon fits into the ring. */
-	if (base->count >= need && (double)(now_us - base->begun_us) * WINDOW_BUCKETS >= horizon_us(w))
+	if (spaced && base->count >= bucket_need(w))
 		window_base_put(base, exp(base->log_sum / base->count), now_us);
 }
 
+/* The least bucket within the horizon; of the last ones at any rate, for old knowledge is better than none.
+ */
 static double least_bucket(const struct lane_window *w, int64_t now_us)
 {
+	const struct window_base *base = &w->base;
 	double horizon = horizon_us(w), least = INFINITY;
 
-	for (uint32_t i = 0; i < w->base.kept; i++) {
-		if ((double)(now_us - w->base.at_us[i]) <= horizon)
-			least = fmin(least, w->base.bucket_s[i]);
+	for (uint32_t age = 1; age <= base->kept; age++) {
+		uint32_t i = (base->next + WINDOW_BUCKETS - age) % WINDOW_BUCKETS;
+
+		if (age <= WINDOW_BUCKETS_LEAST || (double)(now_us - base->at_us[i]) <= horizon)
+			least = fmin(least, base->bucket_s[i]);
 	}
 	return least;
 }

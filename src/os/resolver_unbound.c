@@ -77,22 +77,24 @@ static void answered(struct resolver_query *query)
 	os_loop_defer(r->loop, &r->deliver);
 }
 
+static void tell(struct resolver_query *query)
+{
+	query->done(query->owner, &query->answer);
+	free_query(query);
+}
+
+/* As many as wait now: what the answers cause to be answered at once comes in the next turn, unless another
+ * one was cancelled meanwhile. */
 static void deliver(struct os_task *task)
 {
 	struct resolver_unbound *r = container_of(task, struct resolver_unbound, deliver);
+	size_t count = 0;
 
-	/* An answer may cause questions that are answered at once: those come in the next turn. */
-	struct list now;
-	if (list_empty(&r->answered))
-		return;
-	list_add_first(&r->answered, &now);
-	list_remove(&r->answered);
-	for (struct list *node = list_first(&now); node != NULL; node = list_first(&now)) {
-		struct resolver_query *query = container_of(node, struct resolver_query, node);
-		list_remove(node);
-		query->done(query->owner, &query->answer);
-		free_query(query);
-	}
+	list_each(node, &r->answered) count++;
+	for (; count > 0 && !list_empty(&r->answered); count--)
+		/* The analyzer does not see that free_query takes the node out of the list.
+		 * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+		tell(container_of(r->answered.next, struct resolver_query, node));
 }
 
 /* --- combining A and AAAA -------------------------------------------------------------------- */

@@ -8,8 +8,8 @@
 #include "port/store.h"
 
 enum {
-	ENTRY_STRING_MAX = 4096
-}; /* bytes of any other string of an envelope: none is longer than a header line may be */
+	ENTRY_STRING_MAX = 2048
+}; /* bytes of any other string of an envelope: twice a header line of RFC 5322 */
 
 /* Whether a store takes it: 1..STORE_RECIPIENT_MAX recipients with a domain each, paths and strings within
  * limits. */

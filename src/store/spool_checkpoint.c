@@ -1,0 +1,178 @@
+/* When a checkpoint is made, and what goes into it: the loop's side. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "store/spool_internal.h"
+
+static const int64_t end_kept_ms = INT64_C(30) * 24 * 3600 * 1000;
+
+bool spool_checkpoint_due(const struct spool *spool)
+{
+	return spool->since_checkpoint >= spool->config.checkpoint_bytes ||
+	       spool->active->arena.used_bytes >= OVERLAY_BYTES;
+}
+
+/* --- the picture
+ * ----------------------------------------------------------------------------------------------- */
+
+static bool may_free(const struct spool *spool, const struct segment *s)
+{
+	return s->number < spool->applied.segment && s->live == 0 && s->pins == 0 && !s->gone &&
+	       !spool->recovering && s->number != spool->compaction.victim;
+}
+
+static int picture_segments(struct spool *spool, struct checkpoint *job)
+{
+	size_t count = spool->segments.count;
+
+	job->segments = calloc(count + 1, sizeof(*job->segments));
+	job->dropped = calloc(count + 1, sizeof(*job->dropped));
+	job->freed = calloc(count + 1, sizeof(*job->freed));
+	if (job->segments == NULL || job->dropped == NULL || job->freed == NULL)
+		return ERR_MEMORY;
+	for (size_t i = 0; i < count; i++) {
+		const struct segment *s = &spool->segments.rows[i];
+		if (s->gone)
+			job->dropped[job->dropped_count++] = s->number;
+		else if (s->dirty)
+			job->segments[job->segment_count++] = *s;
+		if (may_free(spool, s))
+			job->freed[job->freed_count++] = s->number;
+	}
+	return 0;
+}
+
+static int picture_domains(struct spool *spool, struct checkpoint *job)
+{
+	size_t count = 0;
+
+	for (const struct domain_counts *c = spool->counts.dirty; c != NULL; c = c->next_dirty)
+		count++;
+	job->domains = calloc(count + 1, sizeof(*job->domains));
+	if (job->domains == NULL)
+		return ERR_MEMORY;
+	for (const struct domain_counts *c = counts_take_dirty(&spool->counts); c != NULL; c = c->next_dirty)
+		job->domains[job->domain_count++] = (struct checkpoint_domain){
+		    .domain = c->domain,
+		    .messages = c->messages,
+		    .bytes = c->bytes,
+		    .recipients = c->recipients,
+		    .first_id = c->first_id,
+		};
+	return 0;
+}
+
+static struct checkpoint *picture(struct spool *spool)
+{
+	struct checkpoint *job = calloc(1, sizeof(*job));
+
+	if (job == NULL)
+		return NULL;
+	job->overlay = spool->active;
+	job->prune_before_ms = spool->wall_ms - end_kept_ms;
+	job->state = (struct index_state){
+	    .format = INDEX_FORMAT,
+	    .position = spool->applied,
+	    .last_id = spool->last_id,
+	    .end_seq = spool->end_seq,
+	    .messages = spool->counts.all.messages,
+	    .bytes = spool->counts.all.bytes,
+	    .rebuilding = spool->rebuilding,
+	    .totals = spool->totals,
+	};
+	job->state.totals.queued = spool->counts.all.recipients;
+	/* The domains last: they are marked clean by it. */
+	if (picture_segments(spool, job) != 0 || picture_domains(spool, job) != 0) {
+		checkpoint_free(job);
+		return NULL;
+	}
+	return job;
+}
+
+/* --- freezing
+ * -------------------------------------------------------------------------------------------------- */
+
+static void forget_rows(struct spool *spool, const struct checkpoint *job)
+{
+	for (size_t i = 0; i < spool->segments.count; i++)
+		spool->segments.rows[i].dirty = false;
+	for (size_t i = 0; i < job->dropped_count; i++)
+		segments_drop(&spool->segments, job->dropped[i]);
+}
+
+void spool_checkpoint_begin(struct spool *spool)
+{
+	struct checkpoint *job = spool->checkpoint;
+
+	if (spool->checkpointing || spool->broken)
+		return;
+	if (job ==
+	    NULL) { /* else: one that failed is tried again; what came since stays in the active overlay */
+		struct overlay *fresh = overlay_new(spool->active->seed);
+		job = fresh != NULL ? picture(spool) : NULL;
+		if (job == NULL) {
+			overlay_free(fresh);
+			return;
+		}
+		check(spool->frozen == NULL);
+		spool->frozen = spool->active;
+		spool->active = fresh;
+		forget_rows(spool, job);
+	}
+	spool->checkpoint = NULL;
+	spool->checkpointing = true;
+	spool->since_checkpoint = 0;
+	keeper_give(&spool->keeper, job);
+}
+
+static void mark_gone(struct spool *spool, const struct checkpoint *job)
+{
+	for (size_t i = 0; i < job->freed_count; i++) {
+		struct segment *s = segments_find(&spool->segments, job->freed[i]);
+		check(s != NULL && s->live == 0 && s->pins == 0);
+		segments_close_file(&spool->segments, s);
+		s->gone = true;
+		spool->state.freed_segments++;
+	}
+}
+
+void spool_checkpoint_finish(struct spool *spool, struct checkpoint *job)
+{
+	spool->checkpointing = false;
+	if (job->error != 0) {
+		/* Nothing is lost: the log has it all. Without space it is tried again, else the disk is
+		 * failing. */
+		spool->checkpoint = job;
+		if (job->error != ERR_LIMIT && job->error != ERR_MEMORY)
+			spool_die(spool);
+		return;
+	}
+	mark_gone(spool, job);
+	overlay_free(spool->frozen);
+	spool->frozen = NULL;
+	spool->checkpointed = job->state.position;
+	spool->state.checkpoints++;
+	checkpoint_free(job);
+}
+
+int spool_checkpoint_now(struct spool *spool)
+{
+	struct checkpoint *job;
+
+	while (spool->checkpointing) {
+		(void)keeper_step(&spool->keeper);
+		job = keeper_take(&spool->keeper, true);
+		if (job != NULL)
+			spool_checkpoint_finish(spool, job);
+	}
+	spool_checkpoint_begin(spool);
+	if (!spool->checkpointing)
+		return spool->broken ? ERR_STATE : ERR_MEMORY;
+	if (!spool->keeper.threaded)
+		(void)keeper_step(&spool->keeper);
+	job = keeper_take(&spool->keeper, true);
+	check(job != NULL);
+	int error = job->error;
+	spool_checkpoint_finish(spool, job);
+	return error;
+}

@@ -1,0 +1,235 @@
+/* The spool from inside: what its parts share. All of it belongs to the loop's thread but for the writer's
+ * and the keeper's own fields.
+ *
+ * A request becomes a run of records (spool_message.c, spool.c), which the writer makes durable
+ * (spool_log.c); then the loop applies the last record to the state in memory (spool_apply.c) and calls the
+ * owner. After a crash the same records are read from the log and applied by the same code (spool_recover.c).
+ * Now and then the state is committed to the index (spool_checkpoint.c, spool_keeper.c), and what is dead is
+ * given back or squeezed out (spool_compact.c).
+ */
+#ifndef STORE_SPOOL_INTERNAL_H
+#define STORE_SPOOL_INTERNAL_H
+
+#include "store/counts.h"
+#include "store/spool.h"
+#include "store/spool_keeper.h"
+
+enum {
+	ORDER_SLOTS = 1024,		     /* of the table that keeps operations on one message in order */
+	MESSAGE_FLUSH_BYTES = 2 * FRAME_MAX, /* of a body that goes to the log before its end is known */
+	MESSAGE_CREDIT_BYTES = 4 * FRAME_MAX,
+	NOTES_MAX = 4096,  /* refusals at the door that wait to be written: more are dropped and counted */
+	NOTES_BATCH = 256, /* so many are written without waiting for company */
+	SPOOL_READ_MAX = 256 * 1024,
+	OVERLAY_BYTES = 32 * 1024 * 1024, /* memory of the overlay that makes a checkpoint due */
+};
+
+struct spool;
+
+enum message_phase {
+	MESSAGE_OPEN = 0, /* body is being appended */
+	MESSAGE_WAITING =
+	    1, /* commit was asked for; frames are still on their way, their places are needed */
+	MESSAGE_WRITING = 2, /* its END is on its way */
+	MESSAGE_UNSURE = 3,  /* its END may be in the log: the disk failed */
+	MESSAGE_ABORTED = 4, /* nobody's any more; waits for its frames */
+};
+
+struct spool_message {
+	struct list node; /* of spool->messages */
+	struct list room_node;
+	struct spool *spool;
+	enum message_phase phase;
+	struct buffer run; /* frames that have not been written */
+	size_t frame_at;   /* where in run the open frame begins */
+	bool frame_open;
+	uint64_t run_body_bytes, body_bytes; /* of run; of all */
+	struct extent *extents;		     /* of the frames that were written, each pinned */
+	uint32_t extent_count, extent_capacity;
+	uint32_t frames_in_flight;
+	uint64_t in_flight_bytes; /* of run and of frames in flight: what counts against the memory */
+	int error;		  /* of a frame; the message can only fail */
+	enum store_reason reason;
+	void (*room)(void *owner);
+	void *room_owner;
+	/* commit: */
+	struct arena arena;
+	uint64_t id;
+	struct store_envelope envelope;
+	struct slice prefix;
+	struct done done;
+	struct spool_write write;
+	bool moves; /* compaction: a copy of the message with this id */
+	uint64_t version;
+};
+
+enum read_kind { READ_DONE = 0, READ_WALK, READ_FIND, READ_BODY, READ_ENDS, READ_GET, READ_SCAN };
+
+/* A request that changes nothing; or an answer that needs no writing (READ_DONE). */
+struct spool_read {
+	struct list node;
+	enum read_kind kind;
+	uint64_t barrier; /* of writes: waits until this one has completed */
+	struct done done;
+	enum store_result result; /* READ_DONE */
+	enum store_reason reason;
+	uint32_t domain;
+	uint64_t id, offset, skip;
+	size_t max;
+	int64_t since_ms, before_ms;
+	struct arena arena;
+	struct slice first, second;
+};
+
+struct compaction {
+	uint64_t victim;	    /* number of the segment, 0: none */
+	struct spool_message *copy; /* under way */
+	struct spool_entry entry;   /* of what is copied */
+	struct arena arena;
+	uint64_t offset;
+	struct index_key next; /* place to go on from */
+	uint64_t looked_at;    /* number of checkpoints when a victim was looked for last */
+};
+
+struct spool {
+	struct store store;
+	struct spool_config config;
+	struct file_system files;
+	bool own_files;
+	int lock_file;
+	struct spool_index *index;
+	struct spool_writer writer;
+	struct keeper keeper;
+	bool running; /* writer and keeper are started */
+
+	struct overlay *active, *frozen;
+	struct checkpoint *checkpoint; /* that did not succeed, to be tried again */
+	struct segment_table segments;
+	struct counts counts;
+	struct store_totals totals; /* but for queued */
+	uint64_t last_id, end_seq;
+	int64_t wall_ms;	      /* the latest heard of: there is no clock here */
+	struct position applied;      /* end of the last record applied */
+	struct position checkpointed; /* position of the last checkpoint */
+	uint64_t since_checkpoint;    /* bytes of log */
+	bool checkpointing, rebuilding, recovering, broken, reported_dead, reported_full, closing;
+
+	struct list reads, messages, rooms;
+	struct list notes;
+	size_t note_count;
+	uint64_t asked_seq, done_seq; /* of writes */
+	uint64_t order[ORDER_SLOTS]; /* last write asked for, by hash of the message's id; pairs use slot 0 */
+	struct refused refused;
+	struct arena arena; /* of one completion */
+	struct buffer scratch;
+	uint64_t memory_used;
+	struct compaction compaction;
+	struct spool_state state;
+
+	struct store_entry entries[STORE_WALK_MAX];
+	struct store_pair pairs[STORE_WALK_MAX];
+	struct store_end ends[STORE_WALK_MAX];
+	char body[SPOOL_READ_MAX + 2 * FRAME_MAX];
+};
+
+struct spool *spool_of(const struct store *store);
+void spool_tell(struct spool *spool, enum spool_event event, uint64_t id, struct position at,
+		const char *text);
+void spool_wake(struct spool *spool);
+void spool_die(struct spool *spool); /* takes nothing any more */
+bool spool_dead(const struct spool *spool);
+
+/* --- spool_request.c: asking
+ * ------------------------------------------------------------------------------------ */
+/* A write with its first record begun; NULL: no memory. The payload is appended to run, then submitted. */
+struct spool_write *write_new(enum record_kind kind, bool grows, struct done done);
+void write_free(struct spool_write *write); /* NULL: nothing */
+/* Ends the last record and queues it. Without memory: frees it and lets the owner know. order_id: of the
+ * message. */
+void write_submit(struct spool *spool, struct spool_write *write, uint64_t order_id);
+void write_refuse(struct spool *spool, struct spool_write *write, struct done done);
+void spool_answer(struct spool *spool, struct done done, enum store_result result, enum store_reason reason);
+uint64_t *spool_order_slot(struct spool *spool, uint64_t id);
+void spool_flush_notes(struct spool *spool);
+
+void spool_walk(struct store *store, uint32_t domain, uint64_t after, size_t max, store_walk_done *done,
+		void *owner);
+void spool_find(struct store *store, uint64_t id, store_walk_done *done, void *owner);
+void spool_read(struct store *store, uint64_t id, uint64_t offset, size_t max, store_read_done *done,
+		void *owner);
+void spool_amend(struct store *store, uint64_t id, uint64_t version, uint64_t fence,
+		 const struct store_change *changes, size_t count, int64_t wall_ms, store_done *done,
+		 void *owner);
+void spool_note_end(struct store *store, const struct store_end *end);
+void spool_ends(struct store *store, int64_t since_ms, int64_t before_ms, uint64_t skip, size_t max,
+		store_ends_done *done, void *owner);
+void spool_put(struct store *store, struct slice key, struct slice value, store_done *done, void *owner);
+void spool_get(struct store *store, struct slice key, store_pairs_done *done, void *owner);
+void spool_scan(struct store *store, struct slice prefix, struct slice after, size_t max,
+		store_pairs_done *done, void *owner);
+void spool_lease(struct store *store, struct slice lane, int64_t ttl_ms, uint64_t *ret_fence,
+		 store_done *done, void *owner);
+
+/* --- spool_message.c: receiving
+ * --------------------------------------------------------------------------------- */
+int spool_begin(struct store *store, uint64_t size_hint_bytes, struct store_message **ret_message);
+int spool_append(struct store_message *message, struct slice bytes);
+size_t spool_credit(struct store_message *message, void (*room)(void *owner), void *owner);
+void spool_commit(struct store_message *message, uint64_t id, const struct store_envelope *envelope,
+		  struct slice prefix, store_done *done, void *owner);
+void spool_abort(struct store_message *message, store_done *done, void *owner);
+void message_frames_done(struct spool_message *message, const struct spool_write *write);
+void message_end_done(struct spool_message *message, enum store_result result, enum store_reason reason);
+void message_free(struct spool_message *message);
+void spool_call_rooms(struct spool *spool);
+struct spool_message *message_new(struct spool *spool); /* NULL: no memory */
+
+/* --- spool_apply.c: what a durable record does to the state
+ * ------------------------------------------------------- */
+/* at: of the record. FAILED with its reason when it has no effect (a version that does not match); ret_error
+ * when memory or the index fails or the record makes no sense: the state is then not what the log says. */
+struct outcome {
+	enum store_result result;
+	enum store_reason reason;
+};
+nodiscard int spool_apply(struct spool *spool, enum record_kind kind, struct slice payload,
+			  struct position at, struct outcome *ret_outcome);
+/* The message as it is now; lent until the next write to the overlay or index_read_end. ERR_MISSING, ERR_IO.
+ */
+nodiscard int spool_blob(struct spool *spool, uint64_t id, struct slice *ret_blob);
+nodiscard int spool_pair_now(struct spool *spool, struct slice key, struct slice *ret_value,
+			     uint64_t *ret_segment);
+
+/* --- spool_lookup.c: answering
+ * ----------------------------------------------------------------------------------- */
+void spool_answer_read(struct spool *spool, struct spool_read *read);
+/* The first entries of a domain behind an id, decoded into the arena. */
+nodiscard int spool_collect(struct spool *spool, uint32_t domain, uint64_t after, struct arena *arena,
+			    struct store_entry *entries, size_t max, size_t *ret_count, bool *ret_more);
+void spool_count(const struct store *store, uint32_t domain, struct store_counts *ret_counts);
+
+/* --- spool_body.c: reading bodies
+ * --------------------------------------------------------------------------------- */
+/* Up to max bytes (<= SPOOL_READ_MAX) from offset, into spool->body. ERR_CORRUPT, ERR_IO. */
+nodiscard int spool_read_body(struct spool *spool, const struct spool_entry *entry, uint64_t offset,
+			      size_t max, struct slice *ret_bytes);
+
+/* --- spool_checkpoint.c
+ * --------------------------------------------------------------------------------------------- */
+bool spool_checkpoint_due(const struct spool *spool);
+void spool_checkpoint_begin(struct spool *spool); /* gives the keeper a job; does nothing without memory */
+void spool_checkpoint_finish(struct spool *spool, struct checkpoint *job);
+nodiscard int spool_checkpoint_now(struct spool *spool); /* at start and end; waits */
+
+/* --- spool_recover.c, spool_folder.c
+ * --------------------------------------------------------------------------------- */
+nodiscard int spool_recover(struct spool *spool, uint64_t *ret_next_segment,
+			    char ret_message[SPOOL_MESSAGE_SIZE]);
+nodiscard int spool_folder_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE]);
+nodiscard int spool_index_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE]);
+
+/* --- spool_compact.c
+ * ---------------------------------------------------------------------------------------------------- */
+void spool_compact(struct spool *spool); /* one step */
+
+#endif

@@ -1,0 +1,488 @@
+/* Answering: walks, look-ups, reads, over the active overlay, the frozen one and the index, in this order of
+ * truth. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "store/spool_internal.h"
+
+/* --- walking
+ * --------------------------------------------------------------------------------------------------- */
+
+/* Ascending ids of a domain from three places at once. */
+struct merge {
+	struct spool *spool;
+	uint32_t domain;
+	const struct id_list *lists[2];
+	size_t at[2];
+	struct index_cursor *cursor;
+	bool cursor_at; /* cursor_id is valid */
+	uint64_t cursor_id;
+};
+
+static int take_cursor(struct merge *m, int found, struct slice key)
+{
+	struct index_key domain = index_key_u32(m->domain);
+	struct slice prefix = slice_make(domain.bytes, m->domain != 0 ? domain.size : 0);
+
+	m->cursor_at = found == 1 && slice_starts(key, prefix);
+	if (m->cursor_at)
+		m->cursor_id = index_u64_at(key, prefix.size);
+	return found < 0 ? found : 0;
+}
+
+static int merge_open(struct merge *m, struct spool *spool, uint32_t domain, uint64_t after)
+{
+	struct slice key, value;
+	struct index_key from = domain != 0 ? index_key_order(domain, after + 1) : index_key_u64(after + 1);
+
+	*m = (struct merge){.spool = spool, .domain = domain};
+	m->lists[0] = overlay_list(spool->active, domain);
+	m->lists[1] = overlay_list(spool->frozen, domain);
+	for (int i = 0; i < 2; i++)
+		m->at[i] = id_list_after(m->lists[i], after);
+	m->cursor = index_cursor_new(spool->index, domain != 0 ? INDEX_ORDER : INDEX_MESSAGE);
+	if (m->cursor == NULL)
+		return ERR_MEMORY;
+	if (after == UINT64_MAX)
+		return 0;
+	int found = index_seek(m->cursor, &from, &key, &value);
+	return take_cursor(m, found, key);
+}
+
+static bool list_has(const struct merge *m, int i)
+{
+	return m->lists[i] != NULL && m->at[i] < m->lists[i]->end;
+}
+
+/* 1: an id; 0: no more. */
+static int merge_next(struct merge *m, uint64_t *ret_id)
+{
+	struct slice key, value;
+	uint64_t id = m->cursor_at ? m->cursor_id : UINT64_MAX;
+	bool any = m->cursor_at;
+
+	for (int i = 0; i < 2; i++) {
+		if (!list_has(m, i))
+			continue;
+		any = true;
+		if (m->lists[i]->ids[m->at[i]] < id)
+			id = m->lists[i]->ids[m->at[i]];
+	}
+	for (int i = 0; i < 2; i++)
+		m->at[i] += list_has(m, i) && m->lists[i]->ids[m->at[i]] == id;
+	if (any && m->cursor_at && m->cursor_id == id) {
+		int found = index_next(m->cursor, &key, &value);
+		int error = take_cursor(m, found, key);
+		if (error != 0)
+			return error;
+	}
+	*ret_id = id;
+	return any;
+}
+
+/* 1: it waits in the domain and is decoded; 0: not (any more). */
+static int candidate(struct spool *spool, uint64_t id, uint32_t domain, struct arena *arena,
+		     struct store_entry *ret_entry)
+{
+	struct spool_entry entry;
+	struct slice blob;
+	int error = spool_blob(spool, id, &blob);
+
+	if (error != 0)
+		return error == ERR_MISSING ? 0 : error;
+	error = spool_entry_decode(blob, arena, &entry);
+	if (error != 0)
+		return error;
+	if (!entry_queued_in(&entry.entry, domain))
+		return 0;
+	*ret_entry = entry.entry;
+	return 1;
+}
+
+int spool_collect(struct spool *spool, uint32_t domain, uint64_t after, struct arena *arena,
+		  struct store_entry *entries, size_t max, size_t *ret_count, bool *ret_more)
+{
+	struct merge merge;
+	struct store_entry entry;
+	uint64_t id = 0;
+	size_t count = 0;
+	bool more = false;
+	int result = merge_open(&merge, spool, domain, after);
+
+	while (result == 0 && !more && (result = merge_next(&merge, &id)) == 1) {
+		result = candidate(spool, id, domain, arena, &entry);
+		if (result == 1) {
+			more = count == max;
+			if (!more)
+				entries[count++] = entry;
+			result = 0;
+		}
+	}
+	index_cursor_free(merge.cursor);
+	*ret_count = count;
+	*ret_more = more;
+	return result;
+}
+
+static void answer_walk(struct spool *spool, const struct spool_read *read)
+{
+	size_t count;
+	bool more;
+	int error = spool_collect(spool, read->domain, read->id, &spool->arena, spool->entries, read->max,
+				  &count, &more);
+
+	if (error != 0)
+		done_result(&read->done, STORE_FAILED, STORE_REASON_IO);
+	else
+		read->done.call.walk(read->done.owner, STORE_OK, spool->entries, count, more);
+}
+
+static void answer_find(struct spool *spool, const struct spool_read *read)
+{
+	struct store_entry entry;
+	int found = candidate(spool, read->id, 0, &spool->arena, &entry);
+
+	if (found < 0)
+		done_result(&read->done, STORE_FAILED, STORE_REASON_IO);
+	else
+		read->done.call.walk(read->done.owner, STORE_OK, found > 0 ? &entry : NULL, (size_t)found,
+				     false);
+}
+
+void spool_count(const struct store *store, uint32_t domain, struct store_counts *ret_counts)
+{
+	struct spool *spool = spool_of(store);
+	struct domain_counts *c = counts_find(&spool->counts, domain);
+	struct store_entry first;
+	struct arena arena;
+	size_t count = 0;
+	bool more;
+
+	*ret_counts = (struct store_counts){.messages = 0};
+	if (c == NULL || c->messages == 0)
+		return;
+	ret_counts->messages = c->messages;
+	ret_counts->bytes = c->bytes;
+	ret_counts->recipients = c->recipients;
+	if (index_read_begin(spool->index) != 0)
+		return;
+	arena_init(&arena, 0);
+	uint64_t after = c->first_id > 0 ? c->first_id - 1 : 0;
+	if (spool_collect(spool, domain, after, &arena, &first, 1, &count, &more) == 0 && count == 1) {
+		c->first_id = first.id; /* the next look begins here: nothing is skipped twice */
+		ret_counts->oldest_ms = first.envelope.arrival_ms;
+	}
+	arena_deinit(&arena);
+	index_read_end(spool->index);
+}
+
+/* --- bodies
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* A message that cannot be read leaves the queue for good, so that nobody tries it again and again. */
+static void set_aside(struct spool *spool, uint64_t id)
+{
+	struct spool_write *w = write_new(RECORD_ASIDE, false, done_plain(NULL, NULL));
+
+	if (w == NULL || spool_id_encode(&w->run, id) != 0) {
+		write_free(w);
+		return;
+	}
+	write_submit(spool, w, id);
+	spool_tell(spool, SPOOL_EVENT_ASIDE, id, (struct position){.segment = 0},
+		   "a stored message is damaged: it is set aside and will not be delivered");
+}
+
+static void answer_body(struct spool *spool, const struct spool_read *read)
+{
+	struct spool_entry entry;
+	struct slice blob, bytes;
+	int error = spool_blob(spool, read->id, &blob);
+
+	if (error == ERR_MISSING) {
+		done_result(&read->done, STORE_FAILED, STORE_REASON_MISSING);
+		return;
+	}
+	if (error == 0)
+		error = spool_entry_decode(blob, &spool->arena, &entry);
+	if (error == 0)
+		error = spool_read_body(spool, &entry, read->offset, read->max, &bytes);
+	if (error == ERR_CORRUPT) {
+		set_aside(spool, read->id);
+		done_result(&read->done, STORE_FAILED, STORE_REASON_CORRUPT);
+	} else if (error != 0) {
+		done_result(&read->done, STORE_FAILED,
+			    error == ERR_MEMORY ? STORE_REASON_MEMORY : STORE_REASON_IO);
+	} else {
+		read->done.call.read(read->done.owner, STORE_OK, STORE_REASON_NONE, bytes);
+	}
+}
+
+/* --- ends
+ * ------------------------------------------------------------------------------------------------------ */
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct overlay_end *left = *(const struct overlay_end *const *)a;
+	const struct overlay_end *right = *(const struct overlay_end *const *)b;
+
+	if (left->ended_ms != right->ended_ms)
+		return left->ended_ms > right->ended_ms ? -1 : 1;
+	return left->seq > right->seq ? -1 : left->seq < right->seq;
+}
+
+static size_t gather_ends(const struct overlay *o, const struct spool_read *read,
+			  const struct overlay_end **to)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; o != NULL && i < o->end_count; i++) {
+		const struct overlay_end *e = &o->ends[i];
+		if (e->ended_ms >= read->since_ms && (read->before_ms == 0 || e->ended_ms <= read->before_ms))
+			to[count++] = e;
+	}
+	return count;
+}
+
+struct end_merge {
+	const struct overlay_end **recent;
+	size_t recent_at, recent_count;
+	struct index_cursor *cursor;
+	bool cursor_at;
+	struct slice key, value;
+};
+
+static bool recent_is_next(const struct end_merge *m)
+{
+	if (m->recent_at == m->recent_count)
+		return false;
+	const struct overlay_end *e = m->recent[m->recent_at];
+	struct index_key key = index_key_end(e->ended_ms, e->seq);
+	return !m->cursor_at || slice_compare(slice_make(key.bytes, key.size), m->key) >= 0;
+}
+
+/* 1: an end; 0: no more. What the frozen overlay holds may be in the index already: once is enough. */
+static int next_end(struct end_merge *m, struct slice *ret_blob)
+{
+	int found = 1;
+
+	if (m->recent_at == m->recent_count && !m->cursor_at)
+		return 0;
+	if (recent_is_next(m)) {
+		const struct overlay_end *e = m->recent[m->recent_at++];
+		struct index_key key = index_key_end(e->ended_ms, e->seq);
+		*ret_blob = e->blob;
+		if (!m->cursor_at || slice_compare(slice_make(key.bytes, key.size), m->key) != 0)
+			return 1;
+	} else {
+		*ret_blob = m->value;
+	}
+	found = index_previous(m->cursor, &m->key, &m->value);
+	m->cursor_at = found == 1;
+	return found < 0 ? found : 1;
+}
+
+static int collect_ends(struct spool *spool, const struct spool_read *read, struct end_merge *m,
+			size_t *ret_count, bool *ret_more)
+{
+	uint64_t skip = read->skip;
+	size_t count = 0;
+	struct slice blob;
+	struct store_end end;
+	int found = 0;
+
+	*ret_more = false;
+	while (!*ret_more && (found = next_end(m, &blob)) == 1) {
+		if (spool_end_decode(blob, &end) != 0)
+			continue;
+		if (end.ended_ms < read->since_ms)
+			break;
+		if (skip > 0) {
+			skip--;
+			continue;
+		}
+		*ret_more = count == read->max;
+		if (!*ret_more)
+			spool->ends[count++] = end;
+	}
+	*ret_count = count;
+	return found < 0 ? found : 0;
+}
+
+static void answer_ends(struct spool *spool, const struct spool_read *read)
+{
+	size_t count = 0,
+	       room = spool->active->end_count + (spool->frozen != NULL ? spool->frozen->end_count : 0);
+	struct end_merge m = {.recent = arena_alloc_array(&spool->arena, room + 1, sizeof(*m.recent)),
+			      .cursor = index_cursor_new(spool->index, INDEX_END)};
+	int64_t before_ms = read->before_ms != 0 ? read->before_ms : INT64_MAX;
+	struct index_key from = index_key_end(before_ms, UINT64_MAX);
+	bool more = false;
+	int error = m.recent == NULL || m.cursor == NULL ? ERR_MEMORY : 0;
+
+	if (error == 0) {
+		m.recent_count = gather_ends(spool->active, read, m.recent);
+		m.recent_count += gather_ends(spool->frozen, read, m.recent + m.recent_count);
+		qsort(m.recent, m.recent_count, sizeof(*m.recent), newest_first);
+		int found = index_seek_last(m.cursor, &from, &m.key, &m.value);
+		m.cursor_at = found == 1;
+		error = found < 0 ? found : collect_ends(spool, read, &m, &count, &more);
+	}
+	if (error != 0)
+		done_result(&read->done, STORE_FAILED, STORE_REASON_IO);
+	else
+		read->done.call.ends(read->done.owner, STORE_OK, spool->ends, count, more);
+	index_cursor_free(m.cursor);
+}
+
+/* --- pairs
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void answer_get(struct spool *spool, const struct spool_read *read)
+{
+	struct store_pair pair = {.key = read->first};
+	uint64_t segment;
+	int error = read->first.size > 0 && read->first.size <= STORE_KEY_MAX
+			? spool_pair_now(spool, read->first, &pair.value, &segment)
+			: ERR_MISSING;
+
+	if (error != 0 && error != ERR_MISSING)
+		done_result(&read->done, STORE_FAILED, STORE_REASON_IO);
+	else
+		read->done.call.pairs(read->done.owner, STORE_OK, &pair, error == 0, false);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+static bool in_scan(const struct spool_read *read, struct slice key)
+{
+	return slice_starts(key, read->first) &&
+	       (read->second.size == 0 || slice_compare(key, read->second) > 0);
+}
+
+static size_t gather_keys(const struct overlay *o, const struct spool_read *read, struct slice *to)
+{
+	size_t count = 0;
+
+	if (o == NULL)
+		return 0;
+	for (struct map_node *node = NULL; (node = map_next(&o->pairs, node)) != NULL;)
+		if (in_scan(read, node->key))
+			to[count++] = node->key;
+	return count;
+}
+
+struct key_merge {
+	struct slice *recent;
+	size_t recent_at, recent_count;
+	struct index_cursor *cursor;
+	bool cursor_at;
+	struct slice key;
+};
+
+static int next_key(struct key_merge *m, const struct spool_read *read, struct slice *ret_key)
+{
+	struct slice value;
+
+	for (;;) {
+		bool recent = m->recent_at < m->recent_count;
+		if (!recent && !m->cursor_at)
+			return 0;
+		int order = !recent ? 1 : !m->cursor_at ? -1 : slice_compare(m->recent[m->recent_at], m->key);
+		*ret_key = order <= 0 ? m->recent[m->recent_at] : m->key;
+		m->recent_at += order <= 0;
+		/* The same key in both overlays. */
+		while (m->recent_at < m->recent_count && slice_equal(m->recent[m->recent_at], *ret_key))
+			m->recent_at++;
+		if (order >= 0) {
+			int found = index_next(m->cursor, &m->key, &value);
+			if (found < 0)
+				return found;
+			m->cursor_at = found == 1 && slice_starts(m->key, read->first);
+		}
+		if (in_scan(read, *ret_key))
+			return 1;
+	}
+}
+
+static int collect_pairs(struct spool *spool, const struct spool_read *read, struct key_merge *m,
+			 size_t *ret_count, bool *ret_more)
+{
+	struct store_pair pair;
+	uint64_t segment;
+	size_t count = 0;
+	int found = 0;
+
+	*ret_more = false;
+	while (!*ret_more && (found = next_key(m, read, &pair.key)) == 1) {
+		int error = spool_pair_now(spool, pair.key, &pair.value, &segment);
+		if (error == ERR_MISSING)
+			continue;
+		if (error != 0)
+			return error;
+		*ret_more = count == read->max;
+		if (!*ret_more)
+			spool->pairs[count++] = pair;
+	}
+	*ret_count = count;
+	return found < 0 ? found : 0;
+}
+
+static void answer_scan(struct spool *spool, const struct spool_read *read)
+{
+	size_t count = 0,
+	       room = spool->active->pairs.count + (spool->frozen != NULL ? spool->frozen->pairs.count : 0);
+	struct key_merge m = {.recent = arena_alloc_array(&spool->arena, room + 1, sizeof(*m.recent)),
+			      .cursor = index_cursor_new(spool->index, INDEX_PAIR)};
+	struct slice from = slice_compare(read->second, read->first) > 0 ? read->second : read->first, value;
+	bool more = false;
+	int error = m.recent == NULL || m.cursor == NULL ? ERR_MEMORY : 0;
+
+	if (error == 0 && from.size <= STORE_KEY_MAX) {
+		struct index_key key = index_key_bytes(from);
+		m.recent_count = gather_keys(spool->active, read, m.recent);
+		m.recent_count += gather_keys(spool->frozen, read, m.recent + m.recent_count);
+		qsort(m.recent, m.recent_count, sizeof(*m.recent), by_key);
+		int found = index_seek(m.cursor, &key, &m.key, &value);
+		m.cursor_at = found == 1 && slice_starts(m.key, read->first);
+		error = found < 0 ? found : collect_pairs(spool, read, &m, &count, &more);
+	}
+	if (error != 0)
+		done_result(&read->done, STORE_FAILED, STORE_REASON_IO);
+	else
+		read->done.call.pairs(read->done.owner, STORE_OK, spool->pairs, count, more);
+	index_cursor_free(m.cursor);
+}
+
+void spool_answer_read(struct spool *spool, struct spool_read *read)
+{
+	arena_reset(&spool->arena);
+	switch (read->kind) {
+	case READ_DONE:
+		done_result(&read->done, read->result, read->reason);
+		return;
+	case READ_WALK:
+		answer_walk(spool, read);
+		return;
+	case READ_FIND:
+		answer_find(spool, read);
+		return;
+	case READ_BODY:
+		answer_body(spool, read);
+		return;
+	case READ_ENDS:
+		answer_ends(spool, read);
+		return;
+	case READ_GET:
+		answer_get(spool, read);
+		return;
+	case READ_SCAN:
+		answer_scan(spool, read);
+		return;
+	default:
+		check_never();
+	}
+}

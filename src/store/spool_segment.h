@@ -1,0 +1,52 @@
+/* The table of the log's segments: what still lives in each, and their files for reading. Of the loop's
+ * thread. */
+#ifndef STORE_SPOOL_SEGMENT_H
+#define STORE_SPOOL_SEGMENT_H
+
+#include "store/file_ops.h"
+#include "store/spool_codec.h"
+
+struct segment {
+	uint64_t number;
+	uint64_t live;	     /* extents of live messages, and pairs, that lie in it */
+	uint64_t live_bytes; /* of the log, that they take */
+	uint64_t bytes;	     /* written */
+	uint64_t pins;	     /* extents of messages that are being received */
+	int file;	     /* for reading; -1: closed */
+	uint64_t last_read;
+	bool dirty; /* changed since the last checkpoint */
+	bool stuck; /* compaction could not empty it */
+	bool gone;  /* its file is given back; the row goes with the next checkpoint */
+};
+
+struct segment_table {
+	struct file_system files;
+	struct segment *rows; /* ascending numbers */
+	size_t count, capacity;
+	size_t open_files;
+	uint64_t reads;
+};
+
+void segments_init(struct segment_table *table, const struct file_system *files);
+void segments_deinit(struct segment_table *table);
+
+struct segment *segments_find(const struct segment_table *table, uint64_t number); /* NULL */
+struct segment *segments_make(struct segment_table *table, uint64_t number);	   /* NULL: no memory */
+/* The segment holds records up to this offset. ERR_MEMORY. */
+nodiscard int segments_extend(struct segment_table *table, uint64_t number, uint32_t end);
+
+/* The segments of extents are made before, so these cannot fail. */
+void segments_live(struct segment_table *table, const struct extent *extents, uint32_t count);
+void segments_dead(struct segment_table *table, const struct extent *extents, uint32_t count);
+void segments_live_pair(struct segment_table *table, uint64_t number, struct slice key, struct slice value);
+void segments_dead_pair(struct segment_table *table, uint64_t number, struct slice key, struct slice value);
+void segments_pin(struct segment_table *table, const struct extent *extent, int by); /* +1, -1 */
+
+/* A file for reading, lent; -errno. */
+int segments_file(struct segment_table *table, uint64_t number);
+void segments_close_file(struct segment_table *table, struct segment *segment);
+void segments_drop(struct segment_table *table, uint64_t number); /* the row */
+
+void segments_sum(const struct segment_table *table, uint64_t *ret_bytes, uint64_t *ret_live_bytes);
+
+#endif

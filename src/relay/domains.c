@@ -233,7 +233,8 @@ void domain_flow_was(struct domain *domain, bool changed)
 			queue_drop(domain);
 		domain_wake(domain);
 	}
-	/* What is due but cannot be done now (a canary while the lane is down) is looked at again in a while. */
+	/* What is due but cannot be done now (a canary while the lane is down) is looked at again in a while.
+	 */
 	int64_t deadline_us = domain_deadline(&domain->flow, relay->now.now_us, relay->now.wall_ms);
 	if (deadline_us <= relay->now.now_us)
 		deadline_us = relay->now.now_us + CLOCK_MS(FLOW_LOOK_AGAIN_MS);

@@ -162,6 +162,7 @@ static bool begin(struct outbound *out, struct item *item, bool canary)
 	out->canary = canary;
 	out->body_offset = 0;
 	out->body_failed = false;
+	out->want_body = false;
 	out->judged = false;
 	out->results_done = false;
 	out->usable = false;
@@ -178,6 +179,29 @@ void outbound_send(struct outbound *out, struct item *item, bool canary)
 		outbound_step(out, nothing);
 }
 
+static void read_body(struct outbound *out);
+
+/* A piece of the body came, or did not. */
+static void give_body(struct outbound *out, enum store_result result, enum store_reason reason,
+		      struct slice bytes)
+{
+	struct relay *relay = out->relay;
+	uint64_t size = out->transaction.size_bytes;
+
+	out->body_offset += bytes.size;
+	bool last = out->body_offset >= size;
+	bool readable = result == STORE_OK && (bytes.size > 0 || last) && out->body_offset <= size;
+	if (!readable)
+		log_event(relay->ports.log, LOG_LEVEL_ALARM, "store", out->item->id,
+			  "a message cannot be read from the store: it stays there and is not sent",
+			  LOG_NUMBER("reason", reason));
+	if (!readable || smtp_client_body(out->client, bytes, last, relay->now.now_us) != 0) {
+		out->body_failed = true;
+		smtp_client_body_failed(out->client, relay->now.now_us);
+	}
+	outbound_step(out, nothing);
+}
+
 static void body_read(void *owner, enum store_result result, enum store_reason reason, struct slice bytes)
 {
 	struct outbound *out = owner;
@@ -191,20 +215,16 @@ static void body_read(void *owner, enum store_result result, enum store_reason r
 		outbound_unused(out);
 		return;
 	}
-	if (out->state != OUTBOUND_SENDING)
+	if (out->state != OUTBOUND_SENDING || !out->want_body)
 		return;
-	out->body_offset += bytes.size;
-	bool last = out->body_offset >= out->transaction.size_bytes;
-	bool readable = result == STORE_OK && (bytes.size > 0 || last);
-	if (!readable)
-		log_event(relay->ports.log, LOG_LEVEL_ALARM, "store", out->item->id,
-			  "a message cannot be read from the store: it stays there and is not sent",
-			  LOG_NUMBER("reason", reason));
-	if (!readable || smtp_client_body(out->client, bytes, last, relay->now.now_us) != 0) {
-		out->body_failed = true;
-		smtp_client_body_failed(out->client, relay->now.now_us);
+	/* The transaction that asked may have ended, and the next one begun: its bytes are no business of
+	 * this one. */
+	if (out->read_for != out->messages_sent) {
+		read_body(out);
+		return;
 	}
-	outbound_step(out, nothing);
+	out->want_body = false;
+	give_body(out, result, reason, bytes);
 }
 
 static void read_body(struct outbound *out)
@@ -212,9 +232,11 @@ static void read_body(struct outbound *out)
 	struct relay *relay = out->relay;
 	struct store *store = relay->ports.store;
 
+	out->want_body = true;
 	if (out->reading)
 		return;
 	out->reading = true;
+	out->read_for = out->messages_sent;
 	out->references++;
 	relay->operations++;
 	store->ops->read(store, out->item->id, out->body_offset, BODY_PIECE_BYTES, body_read, out);
@@ -417,25 +439,36 @@ static void on_connected(void *owner)
 	outbound_connected(out);
 }
 
+/* Tells the machine how much of its output has left. */
+static void note_sent(struct outbound *out)
+{
+	struct net *net = out->relay->ports.net;
+	size_t unsent = out->conn != NULL ? net->ops->unsent(out->conn) : 0;
+
+	check(unsent <= out->in_net_bytes);
+	size_t left = out->in_net_bytes - unsent;
+	out->in_net_bytes = unsent;
+	if (left > 0)
+		smtp_client_sent(out->client, left, out->relay->now.now_us);
+}
+
 static void on_received(void *owner, struct slice bytes)
 {
 	struct outbound *out = owner;
 
 	relay_enter(out->relay);
 	lane_heard(&out->feed->lane, out->relay->now.now_us);
+	note_sent(out); /* before its answers: the machine takes no reply to what has not left */
 	outbound_step(out, bytes);
 }
 
 static void on_drained(void *owner)
 {
 	struct outbound *out = owner;
-	size_t taken = out->in_net_bytes;
 
 	relay_enter(out->relay);
 	lane_heard(&out->feed->lane, out->relay->now.now_us);
-	out->in_net_bytes = 0;
-	if (taken > 0)
-		smtp_client_sent(out->client, taken, out->relay->now.now_us);
+	note_sent(out);
 	outbound_step(out, nothing);
 }
 

@@ -40,8 +40,9 @@ struct outbound {
 	struct smtp_client_transaction transaction;
 	size_t in_net_bytes; /* at the front of the output: given to the connection, not yet sent */
 	uint64_t body_offset;
-	bool reading;	/* a store read is under way */
-	bool want_body; /* the client machine waits for bytes */
+	bool reading;	   /* a store read is under way */
+	uint32_t read_for; /* by which transaction of this session it was asked (messages_sent) */
+	bool want_body;	   /* the client machine waits for bytes */
 	uint32_t messages_sent;
 
 	struct store_change *changes; /* while recording */

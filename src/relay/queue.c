@@ -31,20 +31,23 @@ static struct slice put_text(char **at, struct slice text)
 	return copy;
 }
 
+/* A back-off longer than any that is given means that the wall clock was put back meanwhile: it counts as
+ * over. */
+static bool backed_off(int64_t not_before_ms, int64_t now_ms)
+{
+	return not_before_ms > now_ms && not_before_ms - now_ms <= QUEUE_BACKOFF_MAX_MS;
+}
+
 static bool due(const struct domain *domain, const struct store_recipient *r)
 {
 	return r->state == STORE_QUEUED && r->domain == domain->number &&
-	       (domain->queue.ignore_backoff || r->not_before_ms <= domain->relay->now.wall_ms);
+	       (domain->queue.ignore_backoff || !backed_off(r->not_before_ms, domain->relay->now.wall_ms));
 }
 
 /* One allocation: item, recipients, indices, text. NULL: no memory. */
 static struct item *item_new(struct domain *domain, uint64_t id, const struct store_envelope *e,
-			     uint64_t body_bytes)
+			     uint64_t body_bytes, uint32_t count)
 {
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < e->recipient_count; i++)
-		count += due(domain, &e->recipients[i]);
-
 	size_t recipients_at = sizeof(struct item);
 	size_t index_at = recipients_at + count * sizeof(struct store_recipient);
 	size_t text_at = index_at + count * sizeof(uint32_t);
@@ -96,14 +99,16 @@ static struct queue_end *end_of(struct item *item)
 	return item->fresh ? &item->domain->queue.fresh : &item->domain->queue.backlog;
 }
 
-/* Earliest back-off of recipients of this domain that wait; INT64_MAX: none. */
+/* When the first of the recipients of this domain that may not be tried yet may; INT64_MAX: none has to wait.
+ */
 static int64_t earliest_backoff(const struct domain *domain, const struct store_envelope *e)
 {
 	int64_t earliest = INT64_MAX;
 
 	for (uint32_t i = 0; i < e->recipient_count; i++) {
 		const struct store_recipient *r = &e->recipients[i];
-		if (r->state == STORE_QUEUED && r->domain == domain->number && r->not_before_ms < earliest)
+		bool waits = r->state == STORE_QUEUED && r->domain == domain->number && !due(domain, r);
+		if (waits && r->not_before_ms < earliest)
 			earliest = r->not_before_ms;
 	}
 	return earliest;
@@ -227,31 +232,40 @@ void queue_release(struct domain *domain)
 /* --- reading on
  * ------------------------------------------------------------------------------------------------------ */
 
-/* Adds the entry to its end, or notes when it will be due. */
-static void take_entry(struct domain *domain, struct queue_end *end, uint64_t id,
-		       const struct store_envelope *envelope, uint64_t body_bytes)
+static bool add_item(struct queue_end *end, struct item *item)
 {
-	struct queue *queue = &domain->queue;
+	struct queue *queue = &end->domain->queue;
 
-	if (find_item(queue, id) != NULL)
-		return;
-	struct item *item = item_new(domain, id, envelope, body_bytes);
-	if (item == NULL || item->envelope.recipient_count == 0) {
-		int64_t due_ms =
-		    item != NULL ? earliest_backoff(domain, envelope) : domain->relay->now.wall_ms + 1000;
+	if (item == NULL ||
+	    map_insert(&queue->items, &item->by_id, slice_make(item->id_key, sizeof(item->id_key))) != 0) {
 		free(item);
-		if (due_ms != INT64_MAX)
-			note_due(domain, due_ms);
-		return;
-	}
-	if (map_insert(&queue->items, &item->by_id, slice_make(item->id_key, sizeof(item->id_key))) != 0) {
-		free(item);
-		note_due(domain, domain->relay->now.wall_ms + 1000);
-		return;
+		return false;
 	}
 	item->fresh = end->is_fresh;
 	list_add_last(&end->ready, &item->in_end);
 	end->ready_count++;
+	return true;
+}
+
+/* Adds those recipients of an entry that are due to its end, and notes when the others will be. */
+static void take_entry(struct queue_end *end, uint64_t id, const struct store_envelope *envelope,
+		       uint64_t body_bytes)
+{
+	struct domain *domain = end->domain;
+	struct item *known = find_item(&domain->queue, id);
+	int64_t next_due_ms = earliest_backoff(domain, envelope);
+	uint32_t due_count = 0;
+
+	if (known != NULL) { /* on its way, perhaps with other recipients: looked at again after that */
+		known->look_again = true;
+		return;
+	}
+	for (uint32_t i = 0; i < envelope->recipient_count; i++)
+		due_count += due(domain, &envelope->recipients[i]);
+	if (due_count > 0 && !add_item(end, item_new(domain, id, envelope, body_bytes, due_count)))
+		next_due_ms = domain->relay->now.wall_ms + 1000; /* no memory: later */
+	if (next_due_ms != INT64_MAX)
+		note_due(domain, next_due_ms);
 }
 
 static void take_entries(struct queue_end *end, const struct store_entry *entries, size_t count, bool more)
@@ -266,7 +280,7 @@ static void take_entries(struct queue_end *end, const struct store_entry *entrie
 		}
 		end->cursor = entries[i].id;
 		if (!commit_pending(domain->relay, entries[i].id))
-			take_entry(domain, end, entries[i].id, &entries[i].envelope, entries[i].body_bytes);
+			take_entry(end, entries[i].id, &entries[i].envelope, entries[i].body_bytes);
 	}
 	end->exhausted = !more && !end->arrived_meanwhile;
 	end->arrived_meanwhile = false;
@@ -336,7 +350,7 @@ void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelo
 	if (!passed_over && (!end->exhausted || end->ready_count >= QUEUE_ITEMS_MAX || !feed_flows(domain))) {
 		end->exhausted = false;
 	} else {
-		take_entry(domain, end, id, envelope, body_bytes);
+		take_entry(end, id, envelope, body_bytes);
 		if (!passed_over)
 			end->cursor = id;
 	}
@@ -416,8 +430,11 @@ void queue_return(struct item *item)
 void queue_finish(struct item *item, int64_t due_ms)
 {
 	struct domain *domain = item->domain;
+	bool look_again = item->look_again;
 
 	item_free(item);
 	if (due_ms != INT64_MAX)
 		note_due(domain, due_ms);
+	if (look_again)
+		note_due(domain, domain->relay->now.wall_ms);
 }

@@ -25,8 +25,9 @@
 struct domain;
 
 enum {
-	QUEUE_ITEMS_MAX = 64,	  /* ready items of one end: more than the largest window */
-	QUEUE_PAGE = 32,	  /* entries asked of the store at a time */
+	QUEUE_ITEMS_MAX = 64,			/* ready items of one end: more than the largest window */
+	QUEUE_PAGE = 32,			/* entries asked of the store at a time */
+	QUEUE_BACKOFF_MAX_MS = 3 * 3600 * 1000, /* longer than any back-off that the verdicts give */
 	QUEUE_CANARY_CHOICE = 20, /* oldest entries that a canary is chosen from (RECOVERY §1.2) */
 };
 
@@ -41,6 +42,7 @@ struct item {
 	uint64_t body_bytes;
 	int64_t arrival_ms;
 	bool fresh;
+	bool look_again;  /* a walk met its entry meanwhile: other recipients may be due */
 	uint32_t returns; /* how often it came back without a verdict of its own */
 	struct store_envelope
 	    envelope;		   /* only the recipients of this item; slices into the same allocation */

@@ -23,7 +23,8 @@ void timer_clear(struct timers *timers, struct timer *timer)
 
 void timers_run(struct timers *timers, int64_t now_us)
 {
-	/* fire may free the object that holds the timer, or set it again: even to a time that is due, then in the next run. */
+	/* fire may free the object that holds the timer, or set it again: even to a time that is due, then in
+	 * the next run. */
 	timers->floor_us = now_us + 1;
 	struct heap_node *node = heap_first(&timers->heap);
 

@@ -209,10 +209,10 @@ static struct MHD_Daemon *start_daemon(struct api *api, int listen_fd)
 
 	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, api, MHD_OPTION_LISTEN_SOCKET, listen_fd,
 				MHD_OPTION_CONNECTION_LIMIT, (unsigned)API_CONNECTIONS_MAX,
-				MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)API_CONNECTION_IDLE_S,
-				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-				MHD_OPTION_NOTIFY_COMPLETED, on_completed, api, MHD_OPTION_UNESCAPE_CALLBACK,
-				on_unescape, api, MHD_OPTION_END);
+				MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_TIMEOUT,
+				(unsigned)API_CONNECTION_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+				(size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED, on_completed, api,
+				MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, api, MHD_OPTION_END);
 }
 
 /* accept() on the shared socket must not block when another process was faster. */

@@ -76,6 +76,11 @@ static size_t put_other(struct json_writer *w, struct slice rest)
 		return 1;
 	}
 	size_t size = utf8_char_size(rest);
+	/* C1 control characters could drive the terminal that the answer is shown on. */
+	if (size == 2 && c == 0xC2 && (unsigned char)rest.data[1] < 0xA0) {
+		put_escape(w, (unsigned char)rest.data[1]);
+		return 2;
+	}
 	if (size == 0) {
 		put(w, SLICE("\xEF\xBF\xBD"));
 		return 1;

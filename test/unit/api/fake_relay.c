@@ -151,6 +151,8 @@ static bool tell_lane_domains(const struct relay *relay, size_t i, struct slice 
 	bool found = wanted.size == 0;
 
 	(void)snprintf(lane_name, sizeof(lane_name), "mail%zu.example.net:25", i);
+	if (relay->lane_name != NULL)
+		(void)snprintf(lane_name, sizeof(lane_name), "%s", relay->lane_name);
 	for (size_t d = 0; d < relay->domains_per_lane && !found; d++) {
 		(void)snprintf(name, sizeof(name), "d%zu-%zu.example", i, d);
 		found = slice_equal_nocase(wanted, slice_of(name));

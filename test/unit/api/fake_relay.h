@@ -22,6 +22,7 @@ struct relay {
 
 	/* the world */
 	size_t lane_count, domains_per_lane;
+	const char *lane_name;		 /* of every lane; NULL: "mail0.example.net:25"... */
 	const char *reason, *last_reply; /* of every lane and domain; the test's bytes */
 	size_t message_count;		 /* in the queue; ids 1000, 1001... */
 	size_t recipients_per_message;

@@ -120,9 +120,10 @@ static void received(void **state)
 	r.tls_cipher = "TLS_AES_256_GCM_SHA384";
 	r.protocol = "ESMTPS";
 	r.for_path = SLICE("a@b.example");
-	assert_received(&r, "Received: from unknown ([IPv6:2001:db8::1]) by mx.example with ESMTPS (TLSv1.3\r\n"
-			    "\tTLS_AES_256_GCM_SHA384) id 0123456789ABC for <a@b.example>;\r\n"
-			    "\tThu, 1 Jan 1970 00:00:00 +0000\r\n");
+	assert_received(&r,
+			"Received: from unknown ([IPv6:2001:db8::1]) by mx.example with ESMTPS (TLSv1.3\r\n"
+			"\tTLS_AES_256_GCM_SHA384) id 0123456789ABC for <a@b.example>;\r\n"
+			"\tThu, 1 Jan 1970 00:00:00 +0000\r\n");
 }
 
 static void received_from_strangers(void **state)

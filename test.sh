@@ -17,7 +17,7 @@ checks="layers banned format tidy"
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=1:detect_leaks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:abort_on_error=1:print_stacktrace=1}
-export RESTANTE_PEERS=$peers
+
 
 passed=0 failed=0 skipped=0
 

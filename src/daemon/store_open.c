@@ -53,14 +53,8 @@ struct store *store_open(const char *kind, struct log *log, uint64_t seed, void 
 	char message[SPOOL_MESSAGE_SIZE] = "";
 	if (strcmp(kind, "ram") == 0)
 		return open_ram(seed, wake, owner, ret_message);
-#ifdef STORE_OPEN_WITHOUT_SPOOL
-	(void)config;
-	(void)store;
-	return open_ram(seed, wake, owner, ret_message);
-#else
 	if (spool_open(&config, &store, message) == 0)
 		return store;
-#endif
 	(void)snprintf(ret_message, STORE_OPEN_MESSAGE_SIZE, "the spool cannot be opened: %s", message);
 	return NULL;
 }

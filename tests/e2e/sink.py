@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+"""A destination: aiosmtpd in a process of its own, so that it can be killed like a real one.
+
+Usage: sink.py PORT FOLDER. Each message becomes FOLDER/N.eml, the bytes as they came, and FOLDER/N.json: from, to, time.
+"""
+import asyncio
+import json
+import os
+import sys
+import time
+
+from aiosmtpd.smtp import SMTP
+
+BYTES_MAX = 64 * 1024 * 1024
+
+
+class Keep:
+    """Writes a message down before it is answered with 250."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.number = len([name for name in os.listdir(folder) if name.endswith('.json')])
+
+    async def handle_DATA(self, server, session, envelope):
+        self.number += 1
+        path = os.path.join(self.folder, '%06d' % self.number)
+        with open(path + '.eml', 'wb') as file:
+            file.write(envelope.original_content or b'')
+        text = json.dumps({'from': envelope.mail_from, 'to': envelope.rcpt_tos, 'time': time.time(),
+                           'options': envelope.mail_options, 'tls': session.ssl is not None})
+        with open(path + '.new', 'w', encoding='utf-8') as file:
+            file.write(text)
+        os.rename(path + '.new', path + '.json')
+        return '250 2.0.0 kept'
+
+
+class Server(SMTP):
+    line_length_limit = 1 << 20
+
+
+async def main(port, folder):
+    keep = Keep(folder)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Server(keep, data_size_limit=BYTES_MAX, enable_SMTPUTF8=True, hostname='sink.example', timeout=600),
+        '127.0.0.1', port)
+    print('ready', flush=True)
+    await server.serve_forever()
+
+
+asyncio.run(main(int(sys.argv[1]), sys.argv[2]))

@@ -509,8 +509,10 @@ static void on_closed(void *owner, enum net_end end, const char *detail)
 
 	relay_enter(relay);
 	out->conn = NULL;
-	(void)snprintf(words, sizeof(words), "%s%s%.200s", net_end_name(end), detail[0] != '\0' ? ": " : "",
-		       detail);
+	bool more =
+	    detail[0] != '\0' && !slice_contains_nocase(slice_of(detail), slice_of(net_end_name(end)));
+	(void)snprintf(words, sizeof(words), "%s%s%.200s", net_end_name(end), more ? ": " : "",
+		       more ? detail : "");
 	if (out->client == NULL) {
 		struct verdict_event event = {.stage = VERDICT_AT_CONNECT, .what = what_of(end)};
 		outbound_note_failure(out, &event, words);

@@ -203,7 +203,8 @@
 #define LANE_STALL_LATENCIES 4
 /* The same when nobody reports what is heard: a large body on a slow line is minutes of silence. */
 #define LANE_STALL_BLIND_US   300000000LL
-#define LANE_LOCAL_PAUSE_US   1000000LL /* our own system refused a connection */
-#define LANE_SAVED_WINDOW_MAX 100000.0	/* a saved one beyond it is damage */
+#define LANE_LOCAL_PAUSE_US   1000000LL		 /* our own system refused a connection */
+#define SAVED_DURATION_MAX    4000000000000000LL /* 126 years in us; as a time in ms far beyond our days */
+#define LANE_SAVED_WINDOW_MAX 100000.0		 /* a saved one beyond it is damage */
 
 #endif

@@ -406,28 +406,31 @@ static void complete(struct relay *relay, struct call *call, const struct admin_
 		told.error = call->error;
 		(void)snprintf(told.message, sizeof(told.message), "refused by the test");
 	}
+	check(list_linked(&call->link));
 	list_remove(&call->link);
 	relay->waiting--;
 	call->done(call->owner, &told);
 	free(call);
 }
 
+/* A completion may ask for the next thing: that is answered in the same run. */
 void fake_relay_run(struct relay *relay)
 {
-	struct list *node;
-
-	while (!relay->silent && (node = list_first(&relay->calls)) != NULL) {
-		struct call *call = container_of(node, struct call, link);
-		answer(relay, call);
-		complete(relay, call, &relay->result);
+	while (!relay->silent && relay->waiting > 0) {
+		list_each_safe(node, after, &relay->calls)
+		{
+			struct call *call = container_of(node, struct call, link);
+			answer(relay, call);
+			complete(relay, call, &relay->result);
+		}
 	}
 }
 
 void fake_relay_deinit(struct relay *relay)
 {
 	const struct admin_result gone = {.error = ERR_STATE, .message = "the relay is shutting down"};
-	struct list *node;
 
-	while ((node = list_first(&relay->calls)) != NULL)
-		complete(relay, container_of(node, struct call, link), &gone);
+	list_each_safe(node, after, &relay->calls)
+	    complete(relay, container_of(node, struct call, link), &gone);
+	check(relay->waiting == 0);
 }

@@ -488,7 +488,8 @@ static void test_queue_pages(void **state)
 			json_t *list = get(http, target);
 			seen += json_array_size(json_object_get(list, "messages"));
 			const char *next = json_string_value(json_object_get(list, "next"));
-			(void)snprintf(after, sizeof(after), next != NULL ? "&after=%s" : "", next);
+			(void)snprintf(after, sizeof(after), "%s%s", next != NULL ? "&after=" : "",
+				       next != NULL ? next : "");
 			json_decref(list);
 			pages++;
 		} while (after[0] != '\0' && pages < 20);
@@ -512,8 +513,8 @@ static void test_queue_bounded_in_bytes(void **state)
 		json_t *list = parse(&answer);
 		seen += json_array_size(json_object_get(list, "messages"));
 		const char *next = json_string_value(json_object_get(list, "next"));
-		(void)snprintf(target, sizeof(target), next != NULL ? "/v1/queue?limit=1000&after=%s" : "",
-			       next);
+		(void)snprintf(target, sizeof(target), "%s%s",
+			       next != NULL ? "/v1/queue?limit=1000&after=" : "", next != NULL ? next : "");
 		json_decref(list);
 		http_free(&answer);
 	}

@@ -42,6 +42,7 @@ struct domain {
 	struct queue queue;
 
 	struct timer flow_timer; /* end of a pause, next canary of a refusing domain */
+	int64_t released_us;	 /* when parked mail was last looked at for a canary */
 	struct timer mx_timer;	 /* next look at the MX set */
 	struct resolver_query *mx_query;
 	bool destination_changed; /* learnt anew: to be saved */

@@ -7,6 +7,8 @@
 #include "base/check.h"
 #include "relay/outbound.h"
 
+enum { RELEASE_INTERVAL_MS = 5000 };
+
 /* --- making and finding
  * ---------------------------------------------------------------------------------------------- */
 
@@ -245,14 +247,8 @@ static void start_probe(struct feed *feed)
 	struct item *item = queue_take_canary(domain, feed->lane.probe.failures);
 	if (item == NULL) {
 		queue_fill_canary(domain);
-		if (!queue_reading(&domain->queue)) {
-			/* It holds only what may not be tried yet, while the lane is down: then back-off does
-			 * not count. */
-			if (!domain->queue.ignore_backoff)
-				queue_release(domain);
-			else
-				lane_canary_abandoned(&feed->lane, feed->relay->now.now_us);
-		}
+		if (!queue_reading(&domain->queue)) /* it holds only what may not be tried yet */
+			lane_canary_abandoned(&feed->lane, feed->relay->now.now_us);
 		return;
 	}
 	feed->probe_domain = domain;
@@ -261,18 +257,29 @@ static void start_probe(struct feed *feed)
 		queue_return(item);
 }
 
+/* What was refused is parked: it is what a canary is taken from, now and then, so that an empty pass is not
+ * begun again at once. */
+static void release_parked(struct domain *domain)
+{
+	int64_t now_us = domain->relay->now.now_us;
+
+	if (queue_reading(&domain->queue) || now_us - domain->released_us < CLOCK_MS(RELEASE_INTERVAL_MS) ||
+	    !holds_mail(domain))
+		return;
+	domain->released_us = now_us;
+	queue_release(domain);
+}
+
 /* REFUSING domains of an UP lane: one message each 15 s. */
 static struct item *refusing_canary(struct domain *domain)
 {
 	if (!domain_permit(&domain->flow, domain->relay->now.now_us).canary)
 		return NULL;
 	struct item *item = queue_take_canary(domain, domain->flow.canary_count);
-	if (item == NULL) {
-		if (!queue_reading(&domain->queue) && !domain->queue.ignore_backoff && holds_mail(domain))
-			queue_release(domain);
-		return NULL;
-	}
-	domain_canary_out(&domain->flow, domain->relay->now.now_us);
+	if (item == NULL)
+		release_parked(domain);
+	else
+		domain_canary_out(&domain->flow, domain->relay->now.now_us);
 	return item;
 }
 

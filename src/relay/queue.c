@@ -38,10 +38,20 @@ static bool backed_off(int64_t not_before_ms, int64_t now_ms)
 	return not_before_ms > now_ms && not_before_ms - now_ms <= QUEUE_BACKOFF_MAX_MS;
 }
 
+/* Was it a server that spoke last, so that trying again early does no harm? After a reply that was never seen
+ * (our own words stand there) it would make duplicates. */
+static bool refused_by_server(const struct store_recipient *r)
+{
+	return r->last_reply.size > 0 && r->last_reply.data[0] >= '4' && r->last_reply.data[0] <= '5';
+}
+
 static bool due(const struct domain *domain, const struct store_recipient *r)
 {
-	return r->state == STORE_QUEUED && r->domain == domain->number &&
-	       (domain->queue.ignore_backoff || !backed_off(r->not_before_ms, domain->relay->now.wall_ms));
+	if (r->state != STORE_QUEUED || r->domain != domain->number)
+		return false;
+	if (domain->queue.ignore_backoff && refused_by_server(r))
+		return true;
+	return !backed_off(r->not_before_ms, domain->relay->now.wall_ms);
 }
 
 /* One allocation: item, recipients, indices, text. NULL: no memory. */

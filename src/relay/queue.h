@@ -66,7 +66,7 @@ struct queue {
 	uint64_t fresh_from;
 	struct map items;    /* all in memory, ready or in transit */
 	int64_t next_due_ms; /* wall clock: earliest back-off that was passed over; INT64_MAX: none */
-	bool ignore_backoff; /* this pass takes everything (the domain has just opened) */
+	bool ignore_backoff; /* this pass takes what a server refused before its back-off is over */
 	struct timer due_timer;
 };
 

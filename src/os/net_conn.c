@@ -1,4 +1,4 @@
-/* One connection: connecting, reading, writing, ending. See os/net_uv.h.
+/* One connection: reading, writing, ending. See os/net_uv.h; connecting is in net_connect.c.
  *
  * Events of the socket come from libuv's callbacks and are told at once, but for those that one of the
  * owner's own calls causes (drained, closed, what was left over while paused): these wait for the end of the
@@ -7,18 +7,10 @@
 #include "os/net_private.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "os/address.h"
-
-enum { /* a dead peer is noticed after about three minutes */
-       KEEPALIVE_IDLE_S = 120,
-       KEEPALIVE_INTERVAL_S = 15,
-       KEEPALIVE_PROBES = 4,
-};
 
 static struct net_conn *conn_of(uv_stream_t *stream)
 {
@@ -81,22 +73,6 @@ void conn_destroy(struct net_conn *conn)
 	list_remove(&conn->pending);
 	net_deadline_clear(conn->net, &conn->deadline);
 	uv_close((uv_handle_t *)&conn->uv, on_closed);
-}
-
-void conn_set_options(struct net_conn *conn)
-{
-	static const int on = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S,
-			 probes = KEEPALIVE_PROBES;
-	uv_os_fd_t fd;
-
-	if (uv_fileno((uv_handle_t *)&conn->uv, &fd) != 0)
-		return;
-	/* A connection without them works too. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
 /* --- ending ---------------------------------------------------------------------------------- */
@@ -162,7 +138,7 @@ static enum net_end end_of(int error)
 	}
 }
 
-static void end_with(struct net_conn *conn, int error)
+void conn_end_with(struct net_conn *conn, int error)
 {
 	conn_end(conn, end_of(error), error == UV_EOF ? "" : uv_strerror(error));
 }
@@ -190,7 +166,7 @@ static void input_ended(struct net_conn *conn, int error)
 		conn_secure_received(conn, (struct slice){.data = NULL, .size = 0});
 		return;
 	}
-	end_with(conn, error);
+	conn_end_with(conn, error);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
@@ -211,7 +187,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 		conn->events->received(conn->owner, bytes);
 }
 
-static void update_reading(struct net_conn *conn)
+void conn_update_reading(struct net_conn *conn)
 {
 	if (conn->state == CONN_CLOSING)
 		return;
@@ -227,7 +203,7 @@ static void update_reading(struct net_conn *conn)
 	conn->reading = true;
 	int error = uv_read_start((uv_stream_t *)&conn->uv, on_alloc, on_read);
 	if (error != 0)
-		end_with(conn, error);
+		conn_end_with(conn, error);
 }
 
 static void pause_conn(struct net_conn *conn, bool paused)
@@ -241,7 +217,7 @@ static void pause_conn(struct net_conn *conn, bool paused)
 		conn->tell_received = true;
 		conn_defer(conn);
 	}
-	update_reading(conn);
+	conn_update_reading(conn);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -272,8 +248,6 @@ static void all_sent(struct net_conn *conn)
 	}
 }
 
-static void send_queued(struct net_conn *conn);
-
 static void on_written(uv_write_t *request, int status)
 {
 	struct net_conn *conn = conn_of(request->handle);
@@ -283,15 +257,15 @@ static void on_written(uv_write_t *request, int status)
 	if (conn->state != CONN_OPEN && conn->state != CONN_FLUSHING && conn->state != CONN_ACCEPTED)
 		return;
 	if (status != 0)
-		end_with(conn, status);
+		conn_end_with(conn, status);
 	else if (buffer_size(&conn->queued) > 0)
-		send_queued(conn);
+		conn_send_queued(conn);
 	else
 		all_sent(conn);
 }
 
 /* The bytes move to a buffer that stays where it is while libuv sends it. */
-static void send_queued(struct net_conn *conn)
+void conn_send_queued(struct net_conn *conn)
 {
 	check(!conn->busy && buffer_size(&conn->sending) == 0);
 	conn->sending = conn->queued;
@@ -303,7 +277,7 @@ static void send_queued(struct net_conn *conn)
 	int error = uv_write(&conn->request.write, (uv_stream_t *)&conn->uv, &buffer, 1, on_written);
 	if (error != 0) {
 		conn->busy = false;
-		end_with(conn, error);
+		conn_end_with(conn, error);
 	}
 }
 
@@ -329,7 +303,7 @@ int conn_send(struct net_conn *conn, struct slice bytes)
 	if (!conn->busy && buffer_size(&conn->queued) == 0) {
 		int size = send_now(conn, bytes);
 		if (size < 0) {
-			end_with(conn, size);
+			conn_end_with(conn, size);
 			return 0;
 		}
 		bytes = slice_from(bytes, (size_t)size);
@@ -339,7 +313,7 @@ int conn_send(struct net_conn *conn, struct slice bytes)
 		return ERR_MEMORY;
 	}
 	if (!conn->busy && bytes.size > 0)
-		send_queued(conn);
+		conn_send_queued(conn);
 	return 0;
 }
 
@@ -378,11 +352,11 @@ static void flush_and_close(struct net_conn *conn)
 	net_deadline_set(net, &conn->deadline, os_loop_clock(net->loop)->now_us + CLOCK_MS(net->flush_ms));
 	if (conn->tls != NULL)
 		conn_secure_goodbye(conn);
-	update_reading(conn);
+	conn_update_reading(conn);
 	if (conn->state != CONN_FLUSHING || conn->busy)
 		return;
 	if (buffer_size(&conn->queued) > 0)
-		send_queued(conn);
+		conn_send_queued(conn);
 	else
 		all_sent(conn);
 }
@@ -427,98 +401,7 @@ void conn_deliver(struct net_conn *conn)
 		tell_closed(conn);
 }
 
-/* --- connecting ------------------------------------------------------------------------------ */
-
-static void on_connected(uv_connect_t *request, int status)
-{
-	struct net_conn *conn = conn_of(request->handle);
-
-	conn->busy = false;
-	if (conn->state != CONN_CONNECTING)
-		return;
-	if (status != 0) {
-		end_with(conn, status);
-		return;
-	}
-	net_deadline_clear(conn->net, &conn->deadline);
-	conn->state = CONN_OPEN;
-	conn_set_options(conn);
-	if (buffer_size(&conn->queued) > 0)
-		send_queued(conn);
-	conn->events->connected(conn->owner);
-	if (conn->state == CONN_OPEN)
-		update_reading(conn);
-}
-
-/* from: with any port, chosen by connect, which knows the whole pair: far more connections fit. A negative
- * errno. */
-static int open_socket(const struct net_address *to, const struct net_address *from)
-{
-	static const int on = 1;
-	int family = to->family == 4 ? AF_INET : AF_INET6;
-	int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (descriptor < 0)
-		return -errno;
-	if (from == NULL)
-		return descriptor;
-	union os_sockaddr s;
-	struct net_address any_port = *from;
-	any_port.port = 0;
-	socklen_t size = os_sockaddr_from(&any_port, &s);
-	(void)setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-	if (bind(descriptor, &s.any, size) != 0) {
-		int cause = errno;
-		(void)close(descriptor);
-		return -cause;
-	}
-	return descriptor;
-}
-
-static int begin_connect(struct net_conn *conn, const struct net_address *from)
-{
-	union os_sockaddr s;
-
-	if (conn->net->connected > conn->net->connected_max)
-		return UV_EMFILE;
-	if (conn->peer.family == 0 || (from != NULL && from->family != conn->peer.family))
-		return UV_EAFNOSUPPORT;
-	int descriptor = open_socket(&conn->peer, from);
-	if (descriptor < 0)
-		return descriptor; /* libuv's error values are negative errnos */
-	int error = uv_tcp_open(&conn->uv, descriptor);
-	if (error != 0) {
-		(void)close(descriptor);
-		return error;
-	}
-	(void)os_sockaddr_from(&conn->peer, &s);
-	error = uv_tcp_connect(&conn->request.connect, &conn->uv, &s.any, on_connected);
-	conn->busy = error == 0;
-	return error;
-}
-
-static struct net_conn *connect_conn(struct net *port, const struct net_address *to,
-				     const struct net_address *from, int64_t timeout_ms,
-				     const struct net_events *events, void *owner)
-{
-	struct net_uv *net = container_of(port, struct net_uv, port);
-	struct net_conn *conn = conn_new(net, false);
-
-	if (conn == NULL)
-		return NULL;
-	conn->events = events;
-	conn->owner = owner;
-	conn->peer = *to;
-	if (from != NULL && from->family == 0)
-		from = NULL;
-	int error = begin_connect(conn, from);
-	if (error != 0)
-		end_with(conn, error);
-	else
-		net_deadline_set(net, &conn->deadline,
-				 os_loop_clock(net->loop)->now_us + CLOCK_MS(timeout_ms));
-	return conn;
-}
+/* --- attaching, questions, and the table ----------------------------------------------------- */
 
 static void attach(struct net_conn *conn, const struct net_events *events, void *owner)
 {
@@ -526,10 +409,8 @@ static void attach(struct net_conn *conn, const struct net_events *events, void 
 	conn->events = events;
 	conn->owner = owner;
 	conn->state = CONN_OPEN;
-	update_reading(conn);
+	conn_update_reading(conn);
 }
-
-/* --- questions ------------------------------------------------------------------------------- */
 
 static void peer(const struct net_conn *conn, struct net_address *ret_address)
 {
@@ -553,7 +434,7 @@ static bool tls_ready(const struct net *port, bool as_server)
 }
 
 const struct net_ops net_uv_ops = {
-    .connect = connect_conn,
+    .connect = conn_connect,
     .attach = attach,
     .write = write_conn,
     .unsent = unsent,

@@ -79,7 +79,9 @@ struct net_conn *conn_new(struct net_uv *net, bool inbound); /* NULL: no memory 
 /* After this, events (received included) must not be delivered any more. */
 void conn_destroy(struct net_conn *conn);
 void conn_end(struct net_conn *conn, enum net_end end, const char *detail);
-void conn_set_options(struct net_conn *conn); /* TCP_NODELAY, keepalive */
+void conn_end_with(struct net_conn *conn, int error); /* one of libuv's errors */
+void conn_update_reading(struct net_conn *conn);      /* starts or stops, as its state asks for */
+void conn_send_queued(struct net_conn *conn);	      /* not busy, something is queued */
 /* Raw bytes to the socket, queued as far as it does not take them. ERR_MEMORY: the connection is ended. */
 int conn_send(struct net_conn *conn, struct slice bytes);
 void conn_check_sent(struct net_conn *conn); /* tell drained() if nothing is left of what was written */
@@ -87,6 +89,11 @@ void conn_defer(struct net_conn *conn);	     /* have conn_deliver called at the 
 void conn_deliver(struct net_conn *conn);    /* the events that were put off */
 
 extern const struct net_ops net_uv_ops;
+
+/* --- net_connect.c --------------------------------------------------------------------------- */
+void conn_set_options(struct net_conn *conn); /* TCP_NODELAY, keepalive */
+struct net_conn *conn_connect(struct net *port, const struct net_address *to, const struct net_address *from,
+			      int64_t timeout_ms, const struct net_events *events, void *owner);
 
 /* --- net_secure.c ---------------------------------------------------------------------------- */
 int conn_start_tls(struct net_conn *conn, bool as_server, struct slice server_name);

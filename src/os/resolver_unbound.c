@@ -13,11 +13,6 @@
 #include "os/unbound_events.h"
 
 enum {
-	LOOKUPS_MAX = 2, /* of one query: AAAA and A */
-	RCODE_SERVFAIL = 2,
-	RCODE_NXDOMAIN = 3,
-	UB_BOGUS = 1, /* of unbound-event.h's callback */
-	UB_SECURE = 2,
 	SUB_NAME_MAX = 253,
 	LOCAL_TTL_S = 60, /* of what the hosts file says */
 };
@@ -30,29 +25,11 @@ struct lookup {
 	uint16_t type;
 };
 
-struct resolver_query {
-	struct list node; /* in resolver->queries or resolver->answered */
-	struct heap_node deadline;
-	struct resolver_unbound *resolver;
-	void (*done)(void *owner, const struct resolver_answer *answer);
-	void *owner;
-	unsigned pending; /* lookups without an answer */
-	struct lookup *lookups[LOOKUPS_MAX];
-	struct resolver_answer answer;	/* of MX; of AAAA; then of all */
-	enum resolver_status v4_status; /* what A came to */
-	uint32_t v4_ttl_s;
-	bool v4_secure;
-	size_t v4_count;
-	struct net_address v4[RESOLVER_ADDRESS_MAX];
-	char v4_detail[sizeof(((struct resolver_answer *)0)->detail)];
-	bool both; /* a query for addresses */
-};
-
 /* --- ends of queries ------------------------------------------------------------------------- */
 
 static void forget_lookups(struct resolver_query *query)
 {
-	for (size_t i = 0; i < LOOKUPS_MAX; i++) {
+	for (size_t i = 0; i < RESOLVER_LOOKUPS_MAX; i++) {
 		if (query->lookups[i] != NULL)
 			query->lookups[i]->query = NULL;
 		query->lookups[i] = NULL;
@@ -97,120 +74,23 @@ static void deliver(struct os_task *task)
 		tell(container_of(r->answered.next, struct resolver_query, node));
 }
 
-/* --- combining A and AAAA -------------------------------------------------------------------- */
-
-/* IPv6 first, and when there are too many, each family gets its half. */
-static void combine_addresses(struct resolver_query *query)
-{
-	struct resolver_answer *a = &query->answer;
-	size_t v4_count = query->v4_count;
-
-	if (a->address_count + v4_count > RESOLVER_ADDRESS_MAX) {
-		size_t half = RESOLVER_ADDRESS_MAX / 2;
-		if (v4_count < half)
-			a->address_count = RESOLVER_ADDRESS_MAX - v4_count;
-		else if (a->address_count > half)
-			a->address_count = half;
-		v4_count = RESOLVER_ADDRESS_MAX - a->address_count;
-	}
-	for (size_t i = 0; i < v4_count; i++)
-		a->address[a->address_count++] = query->v4[i];
-}
-
-/* A family that failed is left out when the other one has addresses; the answer then holds no longer than a
- * negative one, because the other family may come back. */
-static void combine(struct resolver_query *query)
-{
-	struct resolver_answer *a = &query->answer;
-	bool v6_found = a->status == RESOLVER_OK, v4_found = query->v4_status == RESOLVER_OK;
-	bool failed = a->status == RESOLVER_FAILED || query->v4_status == RESOLVER_FAILED;
-	uint32_t ttl_s = a->ttl_s < query->v4_ttl_s ? a->ttl_s : query->v4_ttl_s;
-
-	if (v6_found || v4_found) {
-		if (v6_found != v4_found &&
-		    !failed) /* the life of "no address of this family" does not matter */
-			ttl_s = v6_found ? a->ttl_s : query->v4_ttl_s;
-		else if (failed)
-			ttl_s = DNS_NEGATIVE_TTL_S;
-		a->secure = (!v6_found || a->secure) && (!v4_found || query->v4_secure);
-		combine_addresses(query);
-		a->status = RESOLVER_OK;
-		a->ttl_s = ttl_s;
-		a->detail[0] = '\0';
-	} else if (a->status == RESOLVER_FAILED) {
-		a->secure = false;
-	} else if (query->v4_status == RESOLVER_FAILED) {
-		a->status = RESOLVER_FAILED;
-		a->secure = false;
-		a->ttl_s = 0;
-		memcpy(a->detail, query->v4_detail, sizeof(a->detail));
-	} else {
-		/* Both say no. A name that has nothing of one family exists. */
-		if (query->v4_status == RESOLVER_NODATA)
-			a->status = RESOLVER_NODATA;
-		a->secure = a->secure && query->v4_secure;
-		a->ttl_s = ttl_s;
-	}
-}
-
-static void store(struct resolver_query *query, uint16_t type, const struct resolver_answer *found)
-{
-	if (type != DNS_TYPE_A) {
-		query->answer = *found;
-		return;
-	}
-	query->v4_status = found->status;
-	query->v4_ttl_s = found->ttl_s;
-	query->v4_secure = found->secure;
-	query->v4_count = found->address_count;
-	memcpy(query->v4, found->address, sizeof(query->v4));
-	memcpy(query->v4_detail, found->detail, sizeof(query->v4_detail));
-}
+/* --- what libunbound says -------------------------------------------------------------------- */
 
 static void one_answer(struct resolver_query *query, uint16_t type, const struct resolver_answer *found)
 {
 	check(query->pending > 0);
-	store(query, type, found);
+	resolver_store(query, type, found);
 	if (--query->pending > 0)
 		return;
 	if (query->both)
-		combine(query);
+		resolver_combine(query);
 	answered(query);
-}
-
-/* --- what libunbound says -------------------------------------------------------------------- */
-
-static void failure(struct resolver_answer *ret_answer, enum resolver_status status, const char *detail)
-{
-	memset(ret_answer, 0, sizeof(*ret_answer));
-	ret_answer->status = status;
-	ret_answer->ttl_s = status == RESOLVER_FAILED ? 0 : DNS_NEGATIVE_TTL_S;
-	(void)snprintf(ret_answer->detail, sizeof(ret_answer->detail), "%s", detail);
-}
-
-static void read_answer(uint16_t type, int rcode, struct slice packet, int security, const char *why_bogus,
-			struct resolver_answer *ret_answer)
-{
-	if (security == UB_BOGUS) {
-		failure(ret_answer, RESOLVER_FAILED, "DNSSEC validation failed");
-		if (why_bogus != NULL)
-			(void)snprintf(ret_answer->detail, sizeof(ret_answer->detail), "%.127s", why_bogus);
-	} else if (rcode == RCODE_NXDOMAIN) {
-		failure(ret_answer, RESOLVER_NXDOMAIN, "");
-	} else if (rcode == RCODE_SERVFAIL) {
-		failure(ret_answer, RESOLVER_FAILED, "the name servers did not answer, or failed");
-	} else if (rcode != 0 || packet.data == NULL) {
-		failure(ret_answer, RESOLVER_FAILED, "the name server refused to answer");
-	} else {
-		dns_message_read(packet, type, ret_answer);
-		ret_answer->secure = security == UB_SECURE && ret_answer->status != RESOLVER_FAILED;
-	}
 }
 
 static void free_lookup(struct lookup *lookup)
 {
 	if (lookup->query != NULL)
-		for (size_t i = 0; i < LOOKUPS_MAX; i++)
+		for (size_t i = 0; i < RESOLVER_LOOKUPS_MAX; i++)
 			if (lookup->query->lookups[i] == lookup)
 				lookup->query->lookups[i] = NULL;
 	list_remove(&lookup->node);
@@ -232,7 +112,7 @@ static void on_result(void *mine, int rcode, void *packet, int packet_size, int 
 	if (query == NULL)
 		return;
 	struct slice bytes = slice_make(packet, packet_size > 0 ? (size_t)packet_size : 0);
-	read_answer(type, rcode, bytes, security, why_bogus, &found);
+	resolver_read(type, rcode, bytes, security, why_bogus, &found);
 	one_answer(query, type, &found);
 }
 
@@ -243,7 +123,7 @@ static void start_lookup(struct resolver_query *query, size_t place, const char 
 	struct resolver_answer found;
 
 	if (lookup == NULL) {
-		failure(&found, RESOLVER_FAILED, "out of memory");
+		resolver_fail(&found, RESOLVER_FAILED, "out of memory");
 		one_answer(query, type, &found);
 		return;
 	}
@@ -257,9 +137,9 @@ static void start_lookup(struct resolver_query *query, size_t place, const char 
 		return; /* and lookup may be gone: some answers come at once */
 	free_lookup(lookup);
 	if (error == UB_SYNTAX)
-		failure(&found, RESOLVER_NXDOMAIN, "not a valid name");
+		resolver_fail(&found, RESOLVER_NXDOMAIN, "not a valid name");
 	else
-		failure(&found, RESOLVER_FAILED, ub_strerror(error));
+		resolver_fail(&found, RESOLVER_FAILED, ub_strerror(error));
 	one_answer(query, type, &found);
 }
 
@@ -276,7 +156,7 @@ static void on_timer(uv_timer_t *timer)
 	     first = heap_first(&r->deadlines)) {
 		struct resolver_query *query = container_of(first, struct resolver_query, deadline);
 		forget_lookups(query);
-		failure(&query->answer, RESOLVER_FAILED, "no answer from the name servers in time");
+		resolver_fail(&query->answer, RESOLVER_FAILED, "no answer from the name servers in time");
 		answered(query);
 	}
 	schedule(r);
@@ -338,7 +218,7 @@ static struct resolver_query *ask_mx(struct resolver *port, struct slice domain,
 	if (query == NULL)
 		return NULL;
 	if (!is_name(domain, name)) {
-		failure(&query->answer, RESOLVER_NXDOMAIN, "not a valid name");
+		resolver_fail(&query->answer, RESOLVER_NXDOMAIN, "not a valid name");
 		answered(query);
 		return query;
 	}
@@ -399,12 +279,12 @@ static struct resolver_query *ask_address(struct resolver *port, struct slice ho
 		return query;
 	}
 	if (!is_name(host, name)) {
-		failure(&query->answer, RESOLVER_NXDOMAIN, "not a valid name");
+		resolver_fail(&query->answer, RESOLVER_NXDOMAIN, "not a valid name");
 		answered(query);
 		return query;
 	}
 	query->both = true;
-	query->pending = LOOKUPS_MAX;
+	query->pending = RESOLVER_LOOKUPS_MAX;
 	start_lookup(query, 0, name, DNS_TYPE_AAAA);
 	start_lookup(query, 1, name, DNS_TYPE_A);
 	return query;

@@ -46,6 +46,7 @@ struct pace {
 	double per_s;	     /* as it was learnt; now pace_per_s */
 	double before_per_s; /* accepted in the minute before the refusal, per second */
 	int64_t hold_us;     /* until then it does not grow */
+	uint32_t doubts;     /* refusals in a row after too few messages to tell a rate */
 	uint32_t agreements; /* estimates in a row that agreed */
 	int64_t next_us;     /* when the next message may go */
 };
@@ -54,7 +55,8 @@ void pace_accepted(struct pace *p, int64_t now_us);
 void pace_up(struct pace *p, int64_t now_us); /* the lane came up */
 /* The server said "too fast" or "no space"; remembers what it took before. */
 void pace_refused(struct pace *p, int64_t now_us);
-/* It takes again: what it took over the whole cycle, pause included, is what it can take. */
+/* It takes again: what it took over the whole cycle, pause included, is what it can take. A refusal after
+ * a few messages only is not taken for a rate until it has repeated. */
 void pace_learn(struct pace *p, enum lane_kind kind, int64_t now_us);
 double pace_per_s(const struct pace *p, int64_t now_us); /* INFINITY: no ceiling */
 bool pace_allows(const struct pace *p, int64_t now_us);

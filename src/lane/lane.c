@@ -113,6 +113,8 @@ static int64_t probe_deadline(const struct lane *lane, int64_t now_us)
 {
 	int64_t due_us = later(lane->probe.next_us, lane->pause_until_us);
 
+	if (lane->probing)
+		return later(lane->heard_us + PROBE_PATIENCE_US, now_us + 1);
 	if (probe_under_way(lane))
 		return INT64_MAX;
 	return due_us > now_us ? due_us : now_us + PROBE_ABANDONED_US;

@@ -68,6 +68,7 @@ struct lane {
 	int64_t ended_us;	/* the last transaction */
 	int64_t heard_us;	/* the server last said or took anything */
 	bool hears;		/* the relay reports that with lane_heard */
+	bool hears_mail;	/* and replies to MAIL with lane_mail_reply */
 	int64_t pause_until_us; /* no new connection before */
 	uint64_t delivered_total, deferred_total; /* recipients; kept for status */
 	char last_reply[160];			  /* the server's own words, for people */
@@ -133,7 +134,8 @@ void lane_heard(struct lane *lane, int64_t now_us);
 void lane_mail_reply(struct lane *lane, int64_t mail_sent_us, int64_t now_us);
 
 /* To be called at lane_deadline: notices that nothing was heard on any connection for too long (RECOVERY
- * §1.5: max(8 s, 4 latencies)). Returns true when the lane went down by it; transactions before their final
+ * §1.5: max(8 s, 4 latencies)). In state DOWN it gives up a canary that hears nothing, so that another
+ * may be permitted. Returns true when the lane went down by it; transactions before their final
  * dot should then be given up (reported with VERDICT_LATER), those past it wait for their reply and no longer
  * fill the window. */
 bool lane_tick(struct lane *lane, int64_t now_us, int64_t wall_ms);

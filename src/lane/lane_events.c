@@ -113,11 +113,23 @@ int64_t lane_stall_limit_us(const struct lane *lane)
 	return LANE_STALL_LATENCIES * latency_us > least_us ? LANE_STALL_LATENCIES * latency_us : least_us;
 }
 
+/* The canary hangs, past its dot perhaps, on a connection that the server has forgotten: others may try. */
+static void give_up_canary(struct lane *lane, int64_t now_us, int64_t wall_ms)
+{
+	if (!lane->probing || now_us - lane->heard_us < PROBE_PATIENCE_US)
+		return;
+	lane->probing = false;
+	lane->hung = lane->in_flight;
+	lane_go_down(lane, LANE_KIND_TIMEOUT, now_us, wall_ms);
+}
+
 bool lane_tick(struct lane *lane, int64_t now_us, int64_t wall_ms)
 {
-	if (lane->state != LANE_UP || lane->in_flight <= lane->hung)
+	if (lane->state == LANE_DOWN) {
+		give_up_canary(lane, now_us, wall_ms);
 		return false;
-	if (now_us - lane->heard_us < lane_stall_limit_us(lane))
+	}
+	if (lane->in_flight <= lane->hung || now_us - lane->heard_us < lane_stall_limit_us(lane))
 		return false;
 	keep_reply(lane, SLICE("no reply on any connection"));
 	return lane_go_down(lane, LANE_KIND_TIMEOUT, now_us, wall_ms);
@@ -185,8 +197,10 @@ void lane_transaction_started(struct lane *lane, bool canary, int64_t now_us)
 		lane->heard_us = now_us;
 	}
 	lane->in_flight++;
-	if (canary)
+	if (canary) {
 		lane->probing = true;
+		lane->heard_us = now_us;
+	}
 	if (lane->state == LANE_UP)
 		pace_started(&lane->pace, now_us);
 }
@@ -194,6 +208,7 @@ void lane_transaction_started(struct lane *lane, bool canary, int64_t now_us)
 void lane_mail_reply(struct lane *lane, int64_t mail_sent_us, int64_t now_us)
 {
 	lane_heard(lane, now_us);
+	lane->hears_mail = true;
 	if (lane->state == LANE_UP)
 		window_mail_reply(&lane->window, now_us - mail_sent_us);
 }
@@ -327,6 +342,8 @@ bool lane_transaction_ended(struct lane *lane, const struct lane_sample *sample,
 		lane->heard_us = now_us;
 	if (lane->state == LANE_DOWN)
 		return ended_while_down(lane, sample, now_us, wall_ms);
+	if (!lane->hears_mail && sample->mail_sent_us != 0 && sample->mail_reply_us != 0)
+		window_mail_reply(&lane->window, sample->mail_reply_us - sample->mail_sent_us);
 	if (sample->verdict == VERDICT_OK && sample->mail_sent_us != 0)
 		window_sample(&lane->window, &lane->config, sample->mail_sent_us,
 			      lane->in_flight - lane->hung, conn_limit_allows(&lane->conn_limit, now_us),

@@ -55,13 +55,25 @@ static bool agree(double a, double b)
 	return a <= b * (1 + PACE_AGREEMENT) && b <= a * (1 + PACE_AGREEMENT);
 }
 
+/* One refusal after two messages says nothing about sixty a minute; three in a row do. */
+static bool is_doubtful(struct pace *p)
+{
+	double sample = fmax(p->before_per_s * PACE_SECONDS, (double)p->accepted_since_up);
+
+	if (sample >= PACE_SAMPLE || ++p->doubts >= PACE_DOUBTS) {
+		p->doubts = 0;
+		return false;
+	}
+	return true;
+}
+
 void pace_learn(struct pace *p, enum lane_kind kind, int64_t now_us)
 {
 	double cycle_s = fmax(1, (double)(now_us - p->up_us) / 1e6);
 	double estimate = fmax(p->before_per_s, (double)p->accepted_since_up / cycle_s);
 	double rate = estimate * (kind == LANE_KIND_RATE ? PACE_RATE_PART : PACE_SPACE_PART);
 
-	if (rate <= 0)
+	if (rate <= 0 || is_doubtful(p))
 		return;
 	if (p->kind == kind && agree(rate, p->per_s))
 		p->agreements += p->agreements < PACE_AGREEMENTS_MAX;

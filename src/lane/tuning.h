@@ -46,6 +46,8 @@
 /* A canary whose message ended meanwhile: another one, without spinning when the queue holds nothing usable.
  */
 #define PROBE_ABANDONED_US 1000000LL
+/* A canary that heard nothing for so long no longer keeps others away; tarpits greet within this. */
+#define PROBE_PATIENCE_US 60000000LL
 /* Hints come from strangers (a connection, ETRN): at most one extra probe in this time. */
 #define PROBE_HINT_US 30000000LL
 
@@ -182,6 +184,8 @@
 #define PACE_SPACE_DOUBLING_S 60.0
 #define PACE_AGREEMENT	      0.25 /* two estimates this near: it is a rule, not chance */
 #define PACE_AGREEMENTS_MAX   6
+#define PACE_SAMPLE	      10 /* messages taken before a refusal that make it one of rate */
+#define PACE_DOUBTS	      3	 /* or so many refusals in a row */
 #define PACE_LEAST_PER_S      0.01
 #define PACE_MOST_PER_S	      10000.0 /* a ceiling that has grown beyond is none */
 

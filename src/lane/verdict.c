@@ -29,179 +29,176 @@ enum condition {
 struct rule {
 	uint32_t stages, whats;
 	uint16_t low, high; /* basic codes; 0, 0: any */
+	enum condition when;
 	const char *status; /* enhanced code: "4.2.*", "*.1.2"; NULL: any or none; "-": there is none */
 	const char *words;  /* one of them stands in the text, see words.h; NULL: any text */
-	enum condition when;
 	enum verdict verdict;
 	enum lane_kind kind;
 	const char *name;
 };
 
 #define GREYLIST_WORDS "greylist*|graylist*|grey-list*|gray-list*|grey list*|gray list*|postgrey"
-#define RATE_WORDS                                                                                       \
-	"rate|rates|rate-limit*|ratelimit*|too many|too much|too fast|throttl*|limit|limits|busy|quota " \
-	"exceeded per"
-#define DISTRUST_WORDS                                                                                     \
-	"spf|dmarc|dnsbl|rbl|rhsbl|blocklist*|blacklist*|block list|black list|blocked "                   \
-	"using|spamhaus|spamcop|barracuda*|"                                                               \
-	"reputation|ptr|reverse dns|reverse hostname|reverse lookup|rdns|cannot find your*|not logged in|" \
-	"authentication required|authentication is required|must authenticate|not authenticated|was not "  \
-	"authenticated|"                                                                                   \
-	"client host|helo command rejected|ehlo command rejected|your ip|your ip address|your host|your "  \
-	"server|"                                                                                          \
-	"sender ip|sending ip|sending mta|client ip|access list|banned sending"
-#define RELAY_WORDS                                                                                       \
-	"relay*|not local|not a local*|no such domain*|domain not found|not hosted here|not in my "       \
-	"rcpthosts|"                                                                                      \
-	"rcpthosts|don't handle mail for|do not handle mail for|not accept mail for that domain|not our " \
-	"domain|unknown domain|"                                                                          \
-	"domain isn't in my list*|unrouteable mail domain|not a gateway"
-#define TIRED_WORDS \
-	"too many messages|too many transactions|messages in this connection|idle|timeout|timed out"
+#define RATE_WORDS     "rate|rates|rate-limit*|ratelimit*|too many|too much|too fast|throttl*|limit|limits|busy"
+#define DISTRUST_WORDS                                                               \
+	"spf|dmarc|dnsbl|rbl|rhsbl|spamhaus|spamcop|barracuda*|reputation|"          \
+	"blocklist*|blacklist*|block list|black list|blocked using|access list|"     \
+	"ptr|rdns|reverse dns|reverse hostname|reverse lookup|cannot find your*|"    \
+	"not logged in|authentication required|authentication is required|"          \
+	"must authenticate|not authenticated|was not authenticated|"                 \
+	"client host|client ip|helo command rejected|ehlo command rejected|your ip|" \
+	"your host|your server|sender ip|sending ip|sending mta|banned sending"
+#define RELAY_WORDS                                                                   \
+	"relay*|not local|not a local*|no such domain*|domain not found|"             \
+	"not hosted here|not in my rcpthosts|rcpthosts|domain isn't in my list*|"     \
+	"don't handle mail for|do not handle mail for|unknown domain|not our domain|" \
+	"not accept mail for that domain|unrouteable mail domain|not a gateway"
+#define TIRED_WORDS                                                                 \
+	"too many messages|too many transactions|messages in this connection|idle|" \
+	"timeout|timed out"
 
 /* First match wins. */
 static const struct rule rules[] = {
     /* Past the dot without an answer: the server may have the message. */
-    {AT(DOT), ON(CONN_TIMEOUT), 0, 0, NULL, NULL, ALWAYS, VERDICT_UNKNOWN, LANE_KIND_TIMEOUT,
+    {AT(DOT), ON(CONN_TIMEOUT), 0, 0, ALWAYS, NULL, NULL, VERDICT_UNKNOWN, LANE_KIND_TIMEOUT,
      "no reply to the final dot in time"},
-    {AT(DOT), ON(CONN_GARBAGE), 0, 0, NULL, NULL, ALWAYS, VERDICT_UNKNOWN, LANE_KIND_BANNER,
+    {AT(DOT), ON(CONN_GARBAGE), 0, 0, ALWAYS, NULL, NULL, VERDICT_UNKNOWN, LANE_KIND_BANNER,
      "not SMTP after the final dot"},
-    {AT(DOT), ON(CONN_TLS), 0, 0, NULL, NULL, ALWAYS, VERDICT_UNKNOWN, LANE_KIND_TLS,
+    {AT(DOT), ON(CONN_TLS), 0, 0, ALWAYS, NULL, NULL, VERDICT_UNKNOWN, LANE_KIND_TLS,
      "TLS failed after the final dot"},
-    {AT(DOT), LOST, 0, 0, NULL, NULL, ALWAYS, VERDICT_UNKNOWN, LANE_KIND_RESET,
+    {AT(DOT), LOST, 0, 0, ALWAYS, NULL, NULL, VERDICT_UNKNOWN, LANE_KIND_RESET,
      "connection lost after the final dot"},
 
     /* The connection itself. */
-    {ANY_STAGE, ON(CONN_LOCAL), 0, 0, NULL, NULL, ALWAYS, VERDICT_LATER, LANE_KIND_NONE,
+    {ANY_STAGE, ON(CONN_LOCAL), 0, 0, ALWAYS, NULL, NULL, VERDICT_LATER, LANE_KIND_NONE,
      "our own system refused"},
-    {ANY_STAGE, ON(CONN_TLS), 0, 0, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_TLS, "TLS failed"},
-    {ANY_STAGE, ON(CONN_GARBAGE), 0, 0, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_BANNER,
+    {ANY_STAGE, ON(CONN_TLS), 0, 0, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_TLS, "TLS failed"},
+    {ANY_STAGE, ON(CONN_GARBAGE), 0, 0, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_BANNER,
      "what answers is not SMTP"},
-    {ANY_STAGE, ON(CONN_TIMEOUT), 0, 0, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_TIMEOUT,
+    {ANY_STAGE, ON(CONN_TIMEOUT), 0, 0, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_TIMEOUT,
      "no answer in time"},
-    {ANY_STAGE, ON(CONN_RESET), 0, 0, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_RESET,
+    {ANY_STAGE, ON(CONN_RESET), 0, 0, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_RESET,
      "connection reset or closed"},
-    {ANY_STAGE, CLOSED, 0, 0, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_REFUSED,
+    {ANY_STAGE, CLOSED, 0, 0, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_REFUSED,
      "connection refused or no route"},
 
     /* What the server cannot do for this message. */
-    {AT(FEATURE), REPLY, 0, 0, NULL, NULL, ALWAYS, VERDICT_MESSAGE, LANE_KIND_NONE,
+    {AT(FEATURE), REPLY, 0, 0, ALWAYS, NULL, NULL, VERDICT_MESSAGE, LANE_KIND_NONE,
      "the server lacks what the message needs"},
 
     /* Before a session stands. */
-    {BEFORE_SESSION, REPLY, 200, 299, NULL, NULL, ALWAYS, VERDICT_OK, LANE_KIND_NONE, "session accepted"},
-    {BEFORE_SESSION, REPLY, 421, 421, NULL, NULL, OTHERS_OPEN, VERDICT_CONN_LIMIT, LANE_KIND_421,
+    {BEFORE_SESSION, REPLY, 200, 299, ALWAYS, NULL, NULL, VERDICT_OK, LANE_KIND_NONE, "session accepted"},
+    {BEFORE_SESSION, REPLY, 421, 421, OTHERS_OPEN, NULL, NULL, VERDICT_CONN_LIMIT, LANE_KIND_421,
      "one connection too many"},
-    {AT(CONNECT) | AT(BANNER) | AT(EHLO), REPLY, 400, 499, NULL, NULL, OTHERS_OPEN, VERDICT_CONN_LIMIT,
+    {AT(CONNECT) | AT(BANNER) | AT(EHLO), REPLY, 400, 499, OTHERS_OPEN, NULL, NULL, VERDICT_CONN_LIMIT,
      LANE_KIND_4XX, "one connection too many"},
-    {BEFORE_SESSION, REPLY, 500, 599, NULL, "too many|concurrent*|simultaneous*", OTHERS_OPEN,
+    {BEFORE_SESSION, REPLY, 500, 599, OTHERS_OPEN, NULL, "too many|concurrent*|simultaneous*",
      VERDICT_CONN_LIMIT, LANE_KIND_4XX, "one connection too many"},
-    {BEFORE_SESSION, REPLY, 421, 421, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_421,
+    {BEFORE_SESSION, REPLY, 421, 421, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_421,
      "421 before a session"},
-    {AT(TLS), REPLY, 300, 599, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_TLS, "STARTTLS refused"},
-    {BEFORE_SESSION, REPLY, 400, 499, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_4XX,
+    {AT(TLS), REPLY, 300, 599, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_TLS, "STARTTLS refused"},
+    {BEFORE_SESSION, REPLY, 400, 499, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_4XX,
      "4yz before a session"},
-    {BEFORE_SESSION, REPLY, 500, 599, NULL, DISTRUST_WORDS, ALWAYS, VERDICT_HOST, LANE_KIND_BANNER,
+    {BEFORE_SESSION, REPLY, 500, 599, ALWAYS, NULL, DISTRUST_WORDS, VERDICT_HOST, LANE_KIND_BANNER,
      "our address is refused before a session"},
-    {BEFORE_SESSION, REPLY, 0, 0, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_BANNER, "5yz before a session"},
+    {BEFORE_SESSION, REPLY, 0, 0, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_BANNER, "5yz before a session"},
 
     /* Accepted. */
-    {AT(MAIL) | AT(RCPT) | AT(BODY) | AT(DOT), REPLY, 200, 299, NULL, NULL, ALWAYS, VERDICT_OK,
+    {AT(MAIL) | AT(RCPT) | AT(BODY) | AT(DOT), REPLY, 200, 299, ALWAYS, NULL, NULL, VERDICT_OK,
      LANE_KIND_NONE, "accepted"},
-    {AT(DATA), REPLY, 300, 399, NULL, NULL, ALWAYS, VERDICT_OK, LANE_KIND_NONE, "accepted"},
-    {TRANSACTION, REPLY, 0, 399, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_BANNER,
+    {AT(DATA), REPLY, 300, 399, ALWAYS, NULL, NULL, VERDICT_OK, LANE_KIND_NONE, "accepted"},
+    {TRANSACTION, REPLY, 0, 399, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_BANNER,
      "a reply that does not fit the command"},
 
     /* 421: the server closes this connection. */
-    {TRANSACTION, REPLY, 421, 421, "4.7.*", NULL, ALWAYS, VERDICT_RATE, LANE_KIND_RATE, "421 4.7: slow down"},
-    {TRANSACTION, REPLY, 421, 421, NULL, "rate|rate-limit*|ratelimit*|throttl*", ALWAYS, VERDICT_RATE,
+    {TRANSACTION, REPLY, 421, 421, ALWAYS, "4.7.*", NULL, VERDICT_RATE, LANE_KIND_RATE, "421 4.7: slow down"},
+    {TRANSACTION, REPLY, 421, 421, ALWAYS, NULL, "rate|rate-limit*|ratelimit*|throttl*", VERDICT_RATE,
      LANE_KIND_RATE, "421 with a rate limit"},
-    {AT(MAIL), REPLY, 421, 421, NULL, TIRED_WORDS, ALWAYS, VERDICT_LATER, LANE_KIND_NONE,
+    {AT(MAIL), REPLY, 421, 421, ALWAYS, NULL, TIRED_WORDS, VERDICT_LATER, LANE_KIND_NONE,
      "connection used up"},
-    {TRANSACTION, REPLY, 421, 421, NULL, NULL, OTHERS_OPEN, VERDICT_BUSY, LANE_KIND_421,
+    {TRANSACTION, REPLY, 421, 421, OTHERS_OPEN, NULL, NULL, VERDICT_BUSY, LANE_KIND_421,
      "421 while others are served"},
-    {TRANSACTION, REPLY, 421, 421, NULL, NULL, ALWAYS, VERDICT_HOST, LANE_KIND_421, "421 in a transaction"},
+    {TRANSACTION, REPLY, 421, 421, ALWAYS, NULL, NULL, VERDICT_HOST, LANE_KIND_421, "421 in a transaction"},
 
     /* Greylisting, at whatever stage, is about this message and ends by itself. */
-    {AT(RCPT), REPLY, 400, 499, NULL, GREYLIST_WORDS, ALWAYS, VERDICT_RECIPIENT, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 400, 499, ALWAYS, NULL, GREYLIST_WORDS, VERDICT_RECIPIENT, LANE_KIND_NONE,
      "greylisted"},
-    {AT(MAIL) | CONTENT, REPLY, 400, 499, NULL, GREYLIST_WORDS, ALWAYS, VERDICT_MESSAGE, LANE_KIND_NONE,
+    {AT(MAIL) | CONTENT, REPLY, 400, 499, ALWAYS, NULL, GREYLIST_WORDS, VERDICT_MESSAGE, LANE_KIND_NONE,
      "greylisted"},
 
     /* RCPT 4yz. The mailbox first: "452 4.2.2 over quota" is no limit of the transaction. */
-    {AT(RCPT), REPLY, 400, 599, "*.2.*", NULL, ALWAYS, VERDICT_RECIPIENT, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 400, 599, ALWAYS, "*.2.*", NULL, VERDICT_RECIPIENT, LANE_KIND_NONE,
      "mailbox full or throttled"},
-    {AT(RCPT), REPLY, 400, 599, "-", "quota|over quota|mailbox full|mailbox is full", ALWAYS,
+    {AT(RCPT), REPLY, 400, 599, ALWAYS, "-", "quota|over quota|mailbox full|mailbox is full",
      VERDICT_RECIPIENT, LANE_KIND_NONE, "mailbox full"},
-    {AT(RCPT), REPLY, 452, 452, "4.3.*", NULL, ALWAYS, VERDICT_PRESSURE, LANE_KIND_452,
+    {AT(RCPT), REPLY, 452, 452, ALWAYS, "4.3.*", NULL, VERDICT_PRESSURE, LANE_KIND_452,
      "out of resources at RCPT"},
-    {AT(RCPT), REPLY, 400, 599, "*.5.3", NULL, SOME_ACCEPTED, VERDICT_LATER, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 400, 599, SOME_ACCEPTED, "*.5.3", NULL, VERDICT_LATER, LANE_KIND_NONE,
      "too many recipients"},
-    {AT(RCPT), REPLY, 400, 599, NULL, "too many recipients", SOME_ACCEPTED, VERDICT_LATER, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 400, 599, SOME_ACCEPTED, NULL, "too many recipients", VERDICT_LATER, LANE_KIND_NONE,
      "too many recipients"},
-    {AT(RCPT), REPLY, 452, 452, NULL, NULL, SOME_ACCEPTED, VERDICT_LATER, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 452, 452, SOME_ACCEPTED, NULL, NULL, VERDICT_LATER, LANE_KIND_NONE,
      "too many recipients"},
-    {AT(RCPT), REPLY, 552, 552, "-", NULL, SOME_ACCEPTED, VERDICT_LATER, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 552, 552, SOME_ACCEPTED, "-", NULL, VERDICT_LATER, LANE_KIND_NONE,
      "too many recipients"},
-    {AT(RCPT), REPLY, 431, 431, NULL, NULL, ALWAYS, VERDICT_PRESSURE, LANE_KIND_452,
+    {AT(RCPT), REPLY, 431, 431, ALWAYS, NULL, NULL, VERDICT_PRESSURE, LANE_KIND_452,
      "out of resources at RCPT"},
-    {AT(RCPT), REPLY, 452, 452, "-", NULL, ALWAYS, VERDICT_PRESSURE, LANE_KIND_452,
+    {AT(RCPT), REPLY, 452, 452, ALWAYS, "-", NULL, VERDICT_PRESSURE, LANE_KIND_452,
      "out of resources at RCPT"},
-    {AT(RCPT), REPLY, 400, 499, NULL, DISTRUST_WORDS, ALWAYS, VERDICT_US, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 400, 499, ALWAYS, NULL, DISTRUST_WORDS, VERDICT_US, LANE_KIND_NONE,
      "the server distrusts us"},
-    {AT(RCPT), REPLY, 400, 499, "4.7.*", RATE_WORDS, ALWAYS, VERDICT_RATE, LANE_KIND_RATE,
+    {AT(RCPT), REPLY, 400, 499, ALWAYS, "4.7.*", RATE_WORDS, VERDICT_RATE, LANE_KIND_RATE,
      "rate limit at RCPT"},
-    {AT(RCPT), REPLY, 400, 499, "4.3.*", NULL, ALWAYS, VERDICT_RECIPIENT, LANE_KIND_4XX,
+    {AT(RCPT), REPLY, 400, 499, ALWAYS, "4.3.*", NULL, VERDICT_RECIPIENT, LANE_KIND_4XX,
      "the domain's mail system is unwell"},
-    {AT(RCPT), REPLY, 400, 499, "4.1.2", NULL, ALWAYS, VERDICT_DOMAIN, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 400, 499, ALWAYS, "4.1.2", NULL, VERDICT_DOMAIN, LANE_KIND_NONE,
      "the domain is not known now"},
-    {AT(RCPT), REPLY, 400, 499, NULL, NULL, ALWAYS, VERDICT_RECIPIENT, LANE_KIND_NONE, "recipient deferred"},
+    {AT(RCPT), REPLY, 400, 499, ALWAYS, NULL, NULL, VERDICT_RECIPIENT, LANE_KIND_NONE, "recipient deferred"},
 
     /* RCPT 5yz. The domain before ourselves: "relaying denied" often names our address too. */
-    {AT(RCPT), REPLY, 500, 599, "5.1.2", NULL, ALWAYS, VERDICT_DOMAIN, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 500, 599, ALWAYS, "5.1.2", NULL, VERDICT_DOMAIN, LANE_KIND_NONE,
      "the domain is not known there"},
-    {AT(RCPT), REPLY, 500, 599, NULL, RELAY_WORDS, ALWAYS, VERDICT_DOMAIN, LANE_KIND_NONE, "relaying denied"},
-    {AT(RCPT), REPLY, 530, 530, NULL, NULL, ALWAYS, VERDICT_US, LANE_KIND_NONE, "authentication wanted"},
-    {AT(RCPT), REPLY, 500, 599, NULL, DISTRUST_WORDS, ALWAYS, VERDICT_US, LANE_KIND_NONE,
+    {AT(RCPT), REPLY, 500, 599, ALWAYS, NULL, RELAY_WORDS, VERDICT_DOMAIN, LANE_KIND_NONE, "relaying denied"},
+    {AT(RCPT), REPLY, 530, 530, ALWAYS, NULL, NULL, VERDICT_US, LANE_KIND_NONE, "authentication wanted"},
+    {AT(RCPT), REPLY, 500, 599, ALWAYS, NULL, DISTRUST_WORDS, VERDICT_US, LANE_KIND_NONE,
      "the server distrusts us"},
-    {AT(RCPT), REPLY, 500, 599, NULL, NULL, ALWAYS, VERDICT_REFUSED, LANE_KIND_NONE, "recipient refused"},
+    {AT(RCPT), REPLY, 500, 599, ALWAYS, NULL, NULL, VERDICT_REFUSED, LANE_KIND_NONE, "recipient refused"},
 
     /* MAIL and content, 4yz. A mailbox or an address is the message's; then distrust, resources, rates. */
-    {AT(MAIL) | CONTENT, REPLY, 400, 499, "4.1.*", NULL, ALWAYS, VERDICT_MESSAGE, LANE_KIND_NONE,
+    {AT(MAIL) | CONTENT, REPLY, 400, 499, ALWAYS, "4.1.*", NULL, VERDICT_MESSAGE, LANE_KIND_NONE,
      "sender deferred"},
-    {AT(MAIL) | CONTENT, REPLY, 400, 499, "4.2.*", NULL, ALWAYS, VERDICT_MESSAGE, LANE_KIND_NONE,
+    {AT(MAIL) | CONTENT, REPLY, 400, 499, ALWAYS, "4.2.*", NULL, VERDICT_MESSAGE, LANE_KIND_NONE,
      "a mailbox defers the message"},
-    {AT(MAIL) | CONTENT, REPLY, 400, 499, NULL, DISTRUST_WORDS, ALWAYS, VERDICT_US, LANE_KIND_NONE,
+    {AT(MAIL) | CONTENT, REPLY, 400, 499, ALWAYS, NULL, DISTRUST_WORDS, VERDICT_US, LANE_KIND_NONE,
      "the server distrusts us"},
-    {AT(MAIL) | CONTENT, REPLY, 452, 452, NULL, NULL, ALWAYS, VERDICT_PRESSURE, LANE_KIND_452,
+    {AT(MAIL) | CONTENT, REPLY, 452, 452, ALWAYS, NULL, NULL, VERDICT_PRESSURE, LANE_KIND_452,
      "out of resources"},
-    {AT(MAIL) | CONTENT, REPLY, 431, 431, NULL, NULL, ALWAYS, VERDICT_PRESSURE, LANE_KIND_452,
+    {AT(MAIL) | CONTENT, REPLY, 431, 431, ALWAYS, NULL, NULL, VERDICT_PRESSURE, LANE_KIND_452,
      "out of resources"},
-    {AT(MAIL) | CONTENT, REPLY, 400, 499, "4.3.*", NULL, ALWAYS, VERDICT_PRESSURE, LANE_KIND_452,
+    {AT(MAIL) | CONTENT, REPLY, 400, 499, ALWAYS, "4.3.*", NULL, VERDICT_PRESSURE, LANE_KIND_452,
      "the mail system is unwell"},
-    {AT(MAIL) | CONTENT, REPLY, 450, 451, "4.7.1", "service unavailable", ALWAYS, VERDICT_PRESSURE,
+    {AT(MAIL) | CONTENT, REPLY, 450, 451, ALWAYS, "4.7.1", "service unavailable", VERDICT_PRESSURE,
      LANE_KIND_4XX, "its filter is out of service"},
     /* rspamd's soft reject, which greylists: "451 4.7.1 Try again later". */
-    {CONTENT, REPLY, 450, 451, "4.7.1", "try again later", ALWAYS, VERDICT_MESSAGE, LANE_KIND_NONE,
+    {CONTENT, REPLY, 450, 451, ALWAYS, "4.7.1", "try again later", VERDICT_MESSAGE, LANE_KIND_NONE,
      "soft reject by a filter"},
-    {AT(MAIL) | CONTENT, REPLY, 400, 499, "4.7.*", NULL, ALWAYS, VERDICT_RATE, LANE_KIND_RATE,
+    {AT(MAIL) | CONTENT, REPLY, 400, 499, ALWAYS, "4.7.*", NULL, VERDICT_RATE, LANE_KIND_RATE,
      "4.7: slow down"},
-    {AT(MAIL) | CONTENT, REPLY, 400, 499, "4.4.5", NULL, ALWAYS, VERDICT_RATE, LANE_KIND_RATE, "congestion"},
-    {AT(MAIL) | CONTENT, REPLY, 400, 499, NULL, RATE_WORDS, ALWAYS, VERDICT_RATE, LANE_KIND_RATE,
+    {AT(MAIL) | CONTENT, REPLY, 400, 499, ALWAYS, "4.4.5", NULL, VERDICT_RATE, LANE_KIND_RATE, "congestion"},
+    {AT(MAIL) | CONTENT, REPLY, 400, 499, ALWAYS, NULL, RATE_WORDS, VERDICT_RATE, LANE_KIND_RATE,
      "a rate limit in words"},
-    {AT(MAIL), REPLY, 451, 451, "-", NULL, ALWAYS, VERDICT_PRESSURE, LANE_KIND_4XX, "local error at MAIL"},
-    {AT(MAIL) | CONTENT, REPLY, 400, 499, NULL, NULL, ALWAYS, VERDICT_MESSAGE, LANE_KIND_NONE,
+    {AT(MAIL), REPLY, 451, 451, ALWAYS, "-", NULL, VERDICT_PRESSURE, LANE_KIND_4XX, "local error at MAIL"},
+    {AT(MAIL) | CONTENT, REPLY, 400, 499, ALWAYS, NULL, NULL, VERDICT_MESSAGE, LANE_KIND_NONE,
      "message deferred"},
 
     /* MAIL and content, 5yz. */
-    {AT(MAIL), REPLY, 530, 530, NULL, NULL, ALWAYS, VERDICT_US, LANE_KIND_NONE, "authentication wanted"},
-    {AT(MAIL) | CONTENT, REPLY, 500, 599, NULL, DISTRUST_WORDS, ALWAYS, VERDICT_US, LANE_KIND_NONE,
+    {AT(MAIL), REPLY, 530, 530, ALWAYS, NULL, NULL, VERDICT_US, LANE_KIND_NONE, "authentication wanted"},
+    {AT(MAIL) | CONTENT, REPLY, 500, 599, ALWAYS, NULL, DISTRUST_WORDS, VERDICT_US, LANE_KIND_NONE,
      "the server distrusts us"},
-    {AT(MAIL) | CONTENT, REPLY, 500, 599, NULL, RELAY_WORDS, ALWAYS, VERDICT_DOMAIN, LANE_KIND_NONE,
+    {AT(MAIL) | CONTENT, REPLY, 500, 599, ALWAYS, NULL, RELAY_WORDS, VERDICT_DOMAIN, LANE_KIND_NONE,
      "relaying denied"},
-    {AT(MAIL), REPLY, 500, 599, NULL, NULL, ALWAYS, VERDICT_MESSAGE, LANE_KIND_NONE,
+    {AT(MAIL), REPLY, 500, 599, ALWAYS, NULL, NULL, VERDICT_MESSAGE, LANE_KIND_NONE,
      "sender or size refused"},
-    {CONTENT, REPLY, 500, 599, NULL, NULL, ALWAYS, VERDICT_MESSAGE, LANE_KIND_NONE, "content refused"},
+    {CONTENT, REPLY, 500, 599, ALWAYS, NULL, NULL, VERDICT_MESSAGE, LANE_KIND_NONE, "content refused"},
 };
 
 /* pattern: three parts of one digit or '*' or a number of up to three digits. */

@@ -422,10 +422,42 @@ static void one_canary_at_a_time(void **state)
 	assert_int_equal(lane_deadline(&play.lane, play.now), INT64_MAX);
 	lane_conn_ready(&play.lane, play.now);
 	lane_transaction_started(&play.lane, true, play.now);
-	play.now += 100 * SECOND;
+	play.now += 50 * SECOND;
 	assert_false(permit(&play).probe);
-	assert_int_equal(lane_deadline(&play.lane, play.now), INT64_MAX);
 	assert_true(ends(&play, VERDICT_OK, LANE_KIND_NONE, true));
+	assert_int_equal(play.lane.state, LANE_UP);
+}
+
+/* A canary that hangs does not keep the others away for the ten minutes of its dot. */
+static void a_canary_that_hangs(void **state)
+{
+	struct play play;
+
+	start(&play);
+	go_down(&play, LANE_KIND_REFUSED);
+	to_probe(&play);
+	open_conn(&play);
+	lane_transaction_started(&play.lane, true, play.now);
+	assert_int_equal(lane_deadline(&play.lane, play.now), play.now + PROBE_PATIENCE_US);
+	play.now += PROBE_PATIENCE_US - 1;
+	assert_false(lane_tick(&play.lane, play.now, wall(&play)));
+	assert_true(play.lane.probing);
+	play.now++;
+	assert_false(lane_tick(&play.lane, play.now, wall(&play)));
+	assert_false(play.lane.probing);
+	to_probe(&play);
+	open_conn(&play);
+	lane_transaction_started(&play.lane, true, play.now);
+	play.now += SECOND / 10;
+	assert_true(ends(&play, VERDICT_OK, LANE_KIND_NONE, true));
+	assert_int_equal(play.lane.in_flight, 1);
+	assert_int_equal(permit(&play).sends, 1);
+	/* The old one at last: it counts for nothing. */
+	lane_transaction_ended(
+	    &play.lane,
+	    &(struct lane_sample){.verdict = VERDICT_UNKNOWN, .canary = true, .mail_sent_us = SECOND},
+	    play.now, wall(&play));
+	assert_int_equal(play.lane.hung, 0);
 	assert_int_equal(play.lane.state, LANE_UP);
 }
 
@@ -611,6 +643,25 @@ static void a_rate_limit_is_learnt(void **state)
 	lane_transaction_started(&play.lane, false, play.now);
 	assert_int_equal(permit(&play).sends, 0);
 	assert_in_range(lane_deadline(&play.lane, play.now), play.now + SECOND / 25, play.now + SECOND / 8);
+}
+
+/* On a quiet lane one message that is told to slow down says nothing about a rate. */
+static void a_quiet_lane_learns_no_rate(void **state)
+{
+	struct play play;
+	struct lane_view view;
+
+	start(&play);
+	for (int i = 1; i <= PACE_DOUBTS; i++) {
+		open_conn(&play);
+		delivers(&play);
+		assert_true(transaction(&play, VERDICT_RATE, LANE_KIND_RATE, false));
+		to_probe(&play);
+		open_conn(&play);
+		assert_true(transaction(&play, VERDICT_OK, LANE_KIND_NONE, true));
+		lane_view(&play.lane, play.now, &view);
+		assert_true((view.rate_limit_per_s > 0) == (i == PACE_DOUBTS));
+	}
 }
 
 static void no_space_from_the_start_teaches_no_rate(void **state)
@@ -895,6 +946,7 @@ int main(void)
 	    cmocka_unit_test(hung_transactions_do_not_fill_the_window),
 	    cmocka_unit_test(names_that_cannot_be_resolved),
 	    cmocka_unit_test(one_canary_at_a_time),
+	    cmocka_unit_test(a_canary_that_hangs),
 	    cmocka_unit_test(old_connects_do_not_stop_the_probe),
 	    cmocka_unit_test(what_a_canary_proves),
 	    cmocka_unit_test(late_successes),
@@ -902,6 +954,7 @@ int main(void)
 	    cmocka_unit_test(hints),
 	    cmocka_unit_test(restart_windows),
 	    cmocka_unit_test(a_rate_limit_is_learnt),
+	    cmocka_unit_test(a_quiet_lane_learns_no_rate),
 	    cmocka_unit_test(no_space_from_the_start_teaches_no_rate),
 	    cmocka_unit_test(a_relapse_is_remembered),
 	    cmocka_unit_test(the_view),

@@ -85,8 +85,11 @@ const char *verdict_name(enum verdict verdict);
 
 struct verdict_result {
 	enum verdict verdict;
-	enum lane_kind kind; /* for HOST, RATE, PRESSURE */
-	const char *rule;    /* the row that matched, in words, for log and trace */
+	/* Of HOST, CONN_LIMIT, RATE, PRESSURE, BUSY and UNKNOWN. RECIPIENT with 4XX is a 4.3.x at RCPT: the
+	 * domain's mail system is unwell; a back-off of its own, and no proof that the host is up. (452 4.3.x
+	 * there is PRESSURE: it is the reply of a whole server under back pressure.) */
+	enum lane_kind kind;
+	const char *rule; /* the row that matched, in words, for log and trace */
 };
 
 struct verdict_result verdict_judge(const struct verdict_event *event);

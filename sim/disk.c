@@ -70,8 +70,7 @@ struct disk {
 	struct disk *frozen; /* the disk as it was when it stopped */
 };
 
-/* --- bytes
- * ----------------------------------------------------------------------------------------------------- */
+/* --- bytes --------------------------------------------------------------------------------------- */
 
 static void bytes_resize(struct bytes *b, size_t size)
 {
@@ -99,8 +98,7 @@ static void bytes_free(struct bytes *b)
 	*b = (struct bytes){.data = NULL};
 }
 
-/* --- inodes and names
- * ------------------------------------------------------------------------------------------ */
+/* --- inodes and names ---------------------------------------------------------------------------- */
 
 static void inode_clear(struct inode *i)
 {
@@ -233,8 +231,7 @@ static void collect(struct disk *disk)
 			inode_clear(&disk->inodes[i]);
 }
 
-/* --- making and copying
- * ---------------------------------------------------------------------------------------- */
+/* --- making and copying -------------------------------------------------------------------------- */
 
 static void close_all(struct disk *disk)
 {
@@ -294,8 +291,7 @@ static struct disk *copy_of(const struct disk *disk)
 	return copy;
 }
 
-/* --- calls
- * ----------------------------------------------------------------------------------------------------- */
+/* --- calls --------------------------------------------------------------------------------------- */
 
 /* Counts a call. 0: goes on; -errno: fails. */
 static int begin_call(struct disk *disk)
@@ -587,8 +583,7 @@ struct file_system disk_files(struct disk *disk)
 	return (struct file_system){.ops = &disk_ops, .context = disk};
 }
 
-/* --- the power goes
- * -------------------------------------------------------------------------------------------- */
+/* --- the power goes ------------------------------------------------------------------------------ */
 
 static bool coin(struct rng *rng)
 {
@@ -685,8 +680,7 @@ void disk_drop_process(struct disk *disk)
 	collect(disk);
 }
 
-/* --- control
- * --------------------------------------------------------------------------------------------------- */
+/* --- control ------------------------------------------------------------------------------------- */
 
 uint64_t disk_calls(const struct disk *disk)
 {

@@ -493,8 +493,13 @@ void link_vanish(struct net_conn *conn)
 
 	deafen(conn);
 	link->ghost[conn->side] = true;
-	buffer_reset(&link->pipe[conn->side].unsent);
-	link->pipe[conn->side].finished = true;
+	/* Nobody is left to send again what has not arrived. */
+	struct pipe *pipe = &link->pipe[conn->side];
+	sim_cancel(link_world(link), &pipe->arrival);
+	buffer_reset(&pipe->unsent);
+	buffer_reset(&pipe->flying);
+	pipe->count = 0;
+	pipe->finished = true;
 	link_settle(link);
 }
 

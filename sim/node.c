@@ -7,10 +7,11 @@
 
 enum {
 	SMTP_PORT = 25,
-	TURNS_WITHOUT_EVENT_MAX = 1000, /* of relay_run at one moment: more is a loop */
+	TURNS_WITHOUT_EVENT_MAX = 1000, /* of relay_run within a second: more is a loop */
 	TURNS_MAX = 500000,		/* of the loop in one simulation: a random run takes some thousand */
 	CHECK_LIMIT = 10000,		/* entries of one admin_queue */
-	READY_LIMIT_S = 600,
+	READY_LIMIT_S = 60,
+	RESTART_S = 5, /* the supervisor tries again */
 };
 
 static void on_log(struct log *log, enum log_level level, const char *area, uint64_t id, const char *message,
@@ -56,11 +57,13 @@ void sim_node_init(struct sim_node *node, struct sim_world *world, struct sim_or
 
 void sim_node_deinit(struct sim_node *node)
 {
+	bool was_running = node->relay != NULL;
+
 	sim_cancel(node->world, &node->restart);
 	relay_free(node->relay);
 	node->relay = NULL;
 	sim_resolver_forget(node->resolver);
-	if (node->store.store != NULL)
+	if (was_running)
 		sim_store_crash(&node->store, false); /* the relay is gone: nobody waits for completions */
 	sim_store_deinit(&node->store);
 }
@@ -80,7 +83,10 @@ void sim_node_start(struct sim_node *node)
 	sim_cancel(node->world, &node->restart);
 	sim_note(node->world, "the relay starts");
 	sim_host_reach(node->host, SIM_REACH_OK);
-	sim_store_open(&node->store);
+	if (!sim_store_open(&node->store)) {
+		sim_after(node->world, &node->restart, CLOCK_SECONDS(RESTART_S));
+		return;
+	}
 	struct relay_ports with_store = ports;
 	with_store.store = node->store.store;
 	node->starts++;
@@ -94,12 +100,15 @@ static void gone(struct sim_node *node, bool power)
 	struct relay *relay = node->relay;
 
 	node->relay = NULL;
-	sim_oracle_crash(node->oracle);
+	sim_oracle_crash(node->oracle, node->store.dead_since_us);
 	/* The dead process hears and does nothing any more; its memory is given back by the only way there
 	 * is. */
 	relay_free(relay);
 	sim_resolver_forget(node->resolver);
 	sim_store_crash(&node->store, power);
+	if (node->store.set_aside > 0)
+		sim_oracle_violation(node->oracle,
+				     "the spool set something aside, though nothing damaged it");
 	if (sim_host_handles(node->host) > 0)
 		sim_oracle_violation(node->oracle, "relay_free forgot %u connections",
 				     sim_host_handles(node->host));
@@ -155,16 +164,20 @@ static void run_relay(struct sim_node *node)
 	}
 }
 
-static void guard_against_spinning(struct sim_node *node, unsigned fired, int64_t before_us)
+/* Deadlines that are due again and again, without anything happening between. */
+static void guard_against_spinning(struct sim_node *node, unsigned fired)
 {
-	if (fired > 0 || node->world->now_us > before_us) {
+	int64_t now_us = node->world->now_us;
+
+	if (fired > 0 || now_us - node->last_event_us > CLOCK_SECONDS(1)) {
+		node->last_event_us = now_us;
 		node->turns_without_event = 0;
 		return;
 	}
 	if (++node->turns_without_event == TURNS_WITHOUT_EVENT_MAX)
 		sim_oracle_violation(node->oracle, "the relay's deadline is always now");
 	if (node->turns_without_event >= TURNS_WITHOUT_EVENT_MAX)
-		node->world->now_us += 1000; /* so that the run ends */
+		node->world->now_us += 100000; /* so that the run ends */
 }
 
 /* Something goes round and round: end the run. */
@@ -200,7 +213,7 @@ bool sim_node_run(struct sim_node *node, int64_t until_us, bool (*stop)(void *ow
 		world->now_us = next > before_us ? next : before_us;
 		unsigned fired = sim_fire_due(world);
 		run_relay(node);
-		guard_against_spinning(node, fired, before_us);
+		guard_against_spinning(node, fired);
 	}
 }
 
@@ -232,16 +245,22 @@ static bool is_ready(void *owner)
 	return sim_node_ready(owner);
 }
 
+bool sim_node_run_ready(struct sim_node *node)
+{
+	if (sim_node_run(node, node->world->now_us + CLOCK_SECONDS(READY_LIMIT_S), is_ready, node))
+		return true;
+	sim_oracle_violation(node->oracle, "the relay was not ready within %d s", READY_LIMIT_S);
+	return false;
+}
+
 bool sim_node_add_domain(struct sim_node *node, const char *name, const struct slice *destinations,
 			 size_t count)
 {
 	struct answer answer = {.done = false};
-	int64_t limit_us = node->world->now_us + CLOCK_SECONDS(READY_LIMIT_S);
 
-	if (!sim_node_run(node, limit_us, is_ready, node)) {
-		sim_oracle_violation(node->oracle, "the relay was not ready within %d s", READY_LIMIT_S);
+	if (!sim_node_run_ready(node))
 		return false;
-	}
+	int64_t limit_us = node->world->now_us + CLOCK_SECONDS(READY_LIMIT_S);
 	admin_domain_add(node->relay, slice_of(name), destinations, count, got_answer, &answer);
 	if (!sim_node_run(node, limit_us, answered, &answer)) {
 		sim_oracle_violation(node->oracle, "adding %s was never answered", name);

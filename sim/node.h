@@ -26,6 +26,7 @@ struct sim_node {
 	uint64_t seed, starts;
 	bool listening;
 	struct sim_event restart;
+	int64_t last_event_us;
 	uint64_t turns, turns_without_event; /* a relay that asks to be run again and again */
 	/* checks of quiescent points */
 	bool checking;
@@ -42,6 +43,8 @@ void sim_node_kill(struct sim_node *node);
 void sim_node_power_cut(struct sim_node *node);
 void sim_node_start_after(struct sim_node *node, int64_t delay_us);
 bool sim_node_ready(const struct sim_node *node);
+bool sim_node_run_ready(
+    struct sim_node *node); /* runs the world until then; false, and a violation: it took too long */
 
 /* Runs the world until that moment, or until stop says so (may be NULL). Returns whether stop said so. */
 bool sim_node_run(struct sim_node *node, int64_t until_us, bool (*stop)(void *owner), void *owner);

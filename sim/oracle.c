@@ -165,19 +165,23 @@ static void compare_bytes(struct sim_oracle *oracle, const struct sim_attempt *a
 
 static bool relay_died_before_recording(const struct sim_oracle *oracle, int64_t replied_us)
 {
-	for (size_t i = 0; i < oracle->crashes && i < SIM_CRASHES_MAX; i++)
-		if (oracle->crash_us[i] >= replied_us &&
-		    oracle->crash_us[i] - replied_us <= oracle->record_limit_us)
+	for (size_t i = 0; i < oracle->crashes; i++) {
+		int64_t until_us = oracle->crash_us[i];
+		if (oracle->unrecordable_us[i] != 0)
+			until_us = oracle->unrecordable_us[i];
+		if (oracle->crash_us[i] >= replied_us && until_us - replied_us <= oracle->record_limit_us)
 			return true;
+	}
 	return false;
 }
 
 static void judge_duplicate(struct sim_oracle *oracle, const struct sim_attempt *attempt,
-			    const struct sim_oracle_recipient *r)
+			    const struct sim_oracle_recipient *r, const struct sim_stored *stored)
 {
 	const struct sim_watch *reply = &r->last->reply;
 
-	if (reply->lost_us != 0)
+	/* Or this copy was long on its way, and the relay had gone before it came. */
+	if (reply->lost_us != 0 || stored->reply.lost_us != 0)
 		oracle->duplicates_reply_lost++;
 	else if (reply->delivered_us != 0 && relay_died_before_recording(oracle, reply->delivered_us))
 		oracle->duplicates_crash++;
@@ -196,7 +200,7 @@ static void note_copy(struct sim_oracle *oracle, struct sim_attempt *attempt, st
 		sim_oracle_violation(oracle, "%s was stored for %s, who was refused", attempt->token,
 				     r->address);
 	if (r->copies++ > 0) {
-		judge_duplicate(oracle, attempt, r);
+		judge_duplicate(oracle, attempt, r, stored);
 		r->last = stored;
 		return;
 	}
@@ -271,9 +275,10 @@ void sim_oracle_replied(struct sim_stored *stored, struct net_conn *conn)
  * ----------------------------------------------------------------------------------------------------------
  */
 
-void sim_oracle_crash(struct sim_oracle *oracle)
+void sim_oracle_crash(struct sim_oracle *oracle, int64_t unrecordable_us)
 {
 	check(oracle->crashes < SIM_CRASHES_MAX);
+	oracle->unrecordable_us[oracle->crashes] = unrecordable_us;
 	oracle->crash_us[oracle->crashes++] = oracle->world->now_us;
 }
 

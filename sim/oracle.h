@@ -69,7 +69,7 @@ struct sim_oracle {
 	struct sim_world *world;
 	struct map attempts; /* by token */
 	struct list in_order, stored;
-	int64_t crash_us[SIM_CRASHES_MAX];
+	int64_t crash_us[SIM_CRASHES_MAX], unrecordable_us[SIM_CRASHES_MAX];
 	size_t crashes;
 	int64_t record_limit_us; /* so long may the relay take from reading 250 to its durable record */
 	void (*moment)(void *owner, enum sim_moment moment); /* may be NULL */
@@ -105,8 +105,8 @@ struct sim_stored *sim_oracle_stored(struct sim_oracle *oracle, struct net_conn 
 				     size_t count, struct slice bytes);
 void sim_oracle_replied(struct sim_stored *stored, struct net_conn *conn);
 
-/* The relay's process died. */
-void sim_oracle_crash(struct sim_oracle *oracle);
+/* The relay's process died. unrecordable_us: since then its store could write nothing; 0: it could. */
+void sim_oracle_crash(struct sim_oracle *oracle, int64_t unrecordable_us);
 /* For stories: measure from now on. */
 void sim_oracle_mark(struct sim_oracle *oracle);
 /* All faults are over and everything had time: whatever is owed is lost. */

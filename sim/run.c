@@ -168,8 +168,7 @@ static void trouble_store(struct run *run)
 	if (sim_chance(world, 0.3))
 		faults.full = 0.5;
 	sim_note(world, "the store is %s", faults.full > 0 ? "full now and then" : "unsteady");
-	if (run->scene.node.store.store != NULL)
-		sim_store_faults(&run->scene.node.store, sim_chance(world, 0.3) ? NULL : &faults);
+	sim_store_faults(&run->scene.node.store, sim_chance(world, 0.3) ? NULL : &faults);
 }
 
 static void jump_clock(struct run *run)

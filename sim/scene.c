@@ -105,7 +105,12 @@ void sim_scene_calm(struct sim_scene *scene)
 	}
 	sim_host_reach(scene->node.host, SIM_REACH_OK);
 	sim_store_faults(&scene->node.store, NULL);
+	if (sim_store_dead(
+		&scene->node.store)) /* it said so; the administrator mends the disk and starts it again */
+		sim_node_kill(&scene->node);
 	sim_node_start(&scene->node);
+	if (!sim_node_run_ready(&scene->node))
+		return;
 	for (size_t i = 0; i < scene->domain_count; i++)
 		sim_node_resume(&scene->node, scene->domains[i]);
 }

@@ -80,7 +80,8 @@ void sim_server_healthy(struct sim_server *server)
 
 static bool counts(const struct server_session *s, int64_t begun_after_us)
 {
-	if (s->over || !s->in_mail || s->mail_us < begun_after_us || !sim_peer_alive(s->conn))
+	if (s->over || !s->in_mail || (s->refused && !s->busy) || s->mail_us < begun_after_us ||
+	    !sim_peer_alive(s->conn))
 		return false;
 	return s->dot_us == 0 || s->server->world->now_us - s->dot_us <= PAST_DOT_COUNTS_US;
 }

@@ -110,6 +110,7 @@ static void fire_answer(void *owner)
 	struct slice reply = slice_of(s->reply);
 
 	s->busy = false;
+	s->refused = s->reply[0] >= '4';
 	s->after = SERVER_GOES_ON;
 	note(s, ">", slice_upto(reply, reply.size - 2));
 	sim_write(s->conn, reply);

@@ -23,8 +23,9 @@ struct server_session {
 	struct sim_server *server;
 	struct net_conn *conn;
 	struct buffer input, body;
-	bool busy; /* a reply is on its way; or it hangs */
-	bool over; /* hung up: about to be freed */
+	bool busy;    /* a reply is on its way; or it hangs */
+	bool over;    /* hung up: about to be freed */
+	bool refused; /* the last reply was 4yz or 5yz: a transaction may be left lying so, until RSET */
 	bool greeted, tls, in_mail, in_data;
 	bool bdat, bdat_last;
 	uint64_t bdat_left;

@@ -2,12 +2,13 @@
  * fail.
  *
  * Two kinds: ram (port/store.h without a disk, which can answer late, unknown, failed, full) and spool (the
- * real one on a simulated disk).
+ * real one on a simulated disk, which forgets what was not synced, fills up and fails).
  */
 #ifndef SIM_STORE_H
 #define SIM_STORE_H
 
 #include "port/store.h"
+#include "sim/disk.h"
 #include "sim/world.h"
 
 enum sim_store_kind {
@@ -15,8 +16,12 @@ enum sim_store_kind {
 	SIM_STORE_SPOOL = 1,
 };
 
-struct sim_store_faults { /* probabilities, of each operation */
-	double late, unknown, failed, full;
+struct sim_store_faults { /* ram: probabilities, of each operation. spool: the first three of a kind are that
+			     the disk ... */
+	double late;	  /* answers take long */
+	double unknown;	  /* spool: fails once within the next calls: a sync that fails ends its life */
+	double failed;	  /* spool: the same, but it is full for that one call */
+	double full;	  /* spool: has no more room, until these faults are taken away */
 };
 
 struct sim_store {
@@ -25,14 +30,22 @@ struct sim_store {
 	struct store *store; /* NULL: not open */
 	struct sim_event poll;
 	double slow; /* chance that a completion takes long */
-	bool polling;
+	/* spool */
+	struct disk *disk;
+	struct disk_index index;
+	uint32_t segment_bytes, checkpoint_bytes;
+	int64_t dead_since_us; /* 0: it lives; until it is opened again */
+	uint64_t set_aside;    /* reports of damage: there must be none, as nothing damages the disk */
 };
 
 void sim_store_init(struct sim_store *s, struct sim_world *world, enum sim_store_kind kind);
 void sim_store_deinit(struct sim_store *s);
-void sim_store_open(struct sim_store *s); /* at the start of a process; after it s->store */
+/* At the start of a process; after it s->store. False: the disk does not let it. */
+bool sim_store_open(struct sim_store *s);
 /* The process is gone (the relay was freed). power: the machine too. */
 void sim_store_crash(struct sim_store *s, bool power);
 void sim_store_faults(struct sim_store *s, const struct sim_store_faults *faults); /* NULL: none */
+/* It takes nothing any more until it is opened again. */
+bool sim_store_dead(const struct sim_store *s);
 
 #endif

@@ -329,3 +329,13 @@ bool smtp_client_offers_starttls(const struct smtp_client *c)
 {
 	return c->starttls_offered;
 }
+
+bool smtp_client_offers_smtputf8(const struct smtp_client *c)
+{
+	return c->offer.smtputf8;
+}
+
+bool smtp_client_offers_dsn(const struct smtp_client *c)
+{
+	return c->offer.dsn;
+}

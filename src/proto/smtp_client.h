@@ -146,7 +146,9 @@ const struct client_outcome *smtp_client_failure(const struct smtp_client *c);
 struct slice smtp_client_banner(const struct smtp_client *c);   /* text of the 220 */
 bool smtp_client_greeted(const struct smtp_client *c);          /* READY was reached once */
 uint64_t smtp_client_size_limit(const struct smtp_client *c);   /* SIZE of EHLO; 0: none given */
-bool smtp_client_offers_starttls(const struct smtp_client *c);  /* in any EHLO of this session */
+bool smtp_client_offers_starttls(const struct smtp_client *c);
+bool smtp_client_offers_smtputf8(const struct smtp_client *c);
+bool smtp_client_offers_dsn(const struct smtp_client *c);  /* in any EHLO of this session */
 
 struct slice smtp_client_output(const struct smtp_client *c);
 void smtp_client_sent(struct smtp_client *c, size_t size, int64_t now_us);

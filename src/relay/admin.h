@@ -18,8 +18,7 @@ struct admin_result {
 };
 typedef void admin_done(void *owner, const struct admin_result *result);
 
-/* --- status
- * ------------------------------------------------------------------------------------------------------- */
+/* --- status --- */
 
 struct admin_domain_view {
 	const char *name;
@@ -70,8 +69,7 @@ bool admin_status(struct relay *relay, struct slice name,
 		  void (*lane)(void *owner, const struct admin_lane_view *view),
 		  void (*domain)(void *owner, const struct admin_domain_view *view), void *owner);
 
-/* --- domains
- * -------------------------------------------------------------------------------------------------------- */
+/* --- domains --- */
 
 /* destinations: "host", "host:port", "[v6]:port"; none: the domain's MX beyond us, found now or waited for.
  * Completes when durable; the message says where mail will go and which MX to set. ERR_EXISTS when it is
@@ -87,9 +85,7 @@ void admin_hold(struct relay *relay, struct slice name, int64_t until_ms, admin_
 void admin_resume(struct relay *relay, struct slice name, admin_done *done, void *owner);
 void admin_probe(struct relay *relay, struct slice name, admin_done *done, void *owner);
 
-/* --- messages
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- messages --- */
 
 struct admin_message_filter {
 	struct slice domain;		/* empty: all */

@@ -49,9 +49,7 @@ static struct domain *find_or_answer(struct relay *relay, struct slice name, adm
 	return domain;
 }
 
-/* --- writing
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 static void written(void *owner, enum store_result result, enum store_reason reason)
 {
@@ -77,9 +75,7 @@ static void write_down(struct domain_request *r, struct domain *domain)
 		admin_request_finish_later(&r->request, ERR_MEMORY, "out of memory");
 }
 
-/* --- add
- * --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- add --- */
 
 static int parse_destinations(const struct slice *texts, size_t count, struct destination *ret_destination,
 			      char *ret_why, size_t size)
@@ -179,9 +175,7 @@ void admin_domain_add(struct relay *relay, struct slice name, const struct slice
 	}
 }
 
-/* --- set
- * --------------------------------------------------------------------------------------------------------------------------
- */
+/* --- set --- */
 
 static int split_hosts(struct slice value, struct slice *ret_texts, size_t *ret_count)
 {
@@ -263,9 +257,7 @@ void admin_domain_set(struct relay *relay, struct slice name, struct slice key, 
 	write_down(r, domain);
 }
 
-/* --- remove
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* --- remove --- */
 
 /* A read of its queue may still be under way. */
 static void free_when_at_rest(struct timer *timer)
@@ -330,9 +322,7 @@ void admin_domain_remove(struct relay *relay, struct slice name, admin_done *don
 	save_remove_domain(domain, removed, r);
 }
 
-/* --- by hand
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- by hand --- */
 
 void admin_hold(struct relay *relay, struct slice name, int64_t until_ms, admin_done *done, void *owner)
 {

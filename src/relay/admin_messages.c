@@ -33,9 +33,7 @@ int admin_show_entry(const struct relay *relay, const struct store_entry *entry,
 	return 0;
 }
 
-/* --- queue
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- queue --- */
 
 struct queue_request {
 	struct admin_request request; /* first */
@@ -135,9 +133,7 @@ void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
 	walk_on(q);
 }
 
-/* --- one message
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* --- one message --- */
 
 struct message_request {
 	struct admin_request request; /* first */
@@ -231,9 +227,7 @@ void admin_message_show(struct relay *relay, uint64_t id,
 	find(m, show_found);
 }
 
-/* --- content
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- content --- */
 
 static void read_on(struct message_request *m);
 
@@ -278,9 +272,7 @@ void admin_message_cat(struct relay *relay, uint64_t id, bool (*piece)(void *own
 	read_on(m);
 }
 
-/* --- changes by hand
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- changes by hand --- */
 
 static void changed(void *owner, enum store_result result, enum store_reason reason)
 {

@@ -172,8 +172,7 @@ bool admin_status(struct relay *relay, struct slice name,
 	return true;
 }
 
-/* --- why, and what next
- * ------------------------------------------------------------------------------------------------------- */
+/* --- why, and what next --- */
 
 void admin_reason(const struct relay *relay, const struct store_entry *entry,
 		  const struct store_recipient *recipient, char *ret_text, size_t size)

@@ -9,8 +9,7 @@
 
 enum { RELEASE_INTERVAL_MS = 5000 };
 
-/* --- making and finding
- * ---------------------------------------------------------------------------------------------- */
+/* --- making and finding --- */
 
 void feed_name(const struct destination *destination, uint16_t smtp_port, char ret_name[FEED_NAME_MAX])
 {
@@ -93,6 +92,8 @@ struct feed *feed_for(struct relay *relay, const struct destination *destination
 		return NULL;
 	}
 	insert_by_name(relay, feed);
+	relay->feeds_without_smtputf8++;
+	relay->feeds_without_dsn++;
 	init_lookups(feed);
 	turns_init(&feed->turns);
 	list_init(&feed->domains);
@@ -132,6 +133,8 @@ void feed_free(struct feed *feed)
 	list_each_safe(node, after, &feed->connections)
 	    outbound_kill(container_of(node, struct outbound, in_feed));
 	hosts_cancel(feed);
+	relay->feeds_without_smtputf8 -= !feed->smtputf8;
+	relay->feeds_without_dsn -= !feed->dsn;
 	timer_clear(&relay->timers, &feed->timer);
 	list_remove(&feed->in_dispatch);
 	list_remove(&feed->by_name);
@@ -146,9 +149,17 @@ void feed_wake(struct feed *feed)
 		list_add_last(&feed->relay->dispatch, &feed->in_dispatch);
 }
 
-/* --- changes
- * -----------------------------------------------------------------------------------------------------------
- */
+void feed_offers(struct feed *feed, bool smtputf8, bool dsn)
+{
+	struct relay *relay = feed->relay;
+
+	relay->feeds_without_smtputf8 += (uint32_t)feed->smtputf8 - (uint32_t)smtputf8;
+	relay->feeds_without_dsn += (uint32_t)feed->dsn - (uint32_t)dsn;
+	feed->smtputf8 = smtputf8;
+	feed->dsn = dsn;
+}
+
+/* --- changes --- */
 
 bool feed_flows(const struct domain *domain)
 {
@@ -186,9 +197,7 @@ void feed_changed(struct feed *feed)
 	feed_wake(feed);
 }
 
-/* --- canaries
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- canaries --- */
 
 static bool may_probe(const struct domain *domain)
 {
@@ -283,9 +292,7 @@ static struct item *refusing_canary(struct domain *domain)
 	return item;
 }
 
-/* --- dispatch
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- dispatch --- */
 
 static struct outbound *idle_connection(struct feed *feed)
 {

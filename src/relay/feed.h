@@ -64,6 +64,8 @@ struct feed {
 	size_t target_count;
 	struct target targets[FEED_TARGETS_MAX];
 
+	bool smtputf8, dsn; /* its server was seen to offer it at the last greeting */
+
 	struct list connections; /* struct outbound, all */
 	uint32_t connection_count;
 	uint32_t opening_count; /* not yet greeted */
@@ -93,8 +95,10 @@ void feed_changed(struct feed *feed);
 /* May this domain's mail flow just now (lane up, domain open)? */
 bool feed_flows(const struct domain *domain);
 
-/* --- hosts.c: names to targets
- * ---------------------------------------------------------------------------------- */
+/* What its server offered when it greeted. */
+void feed_offers(struct feed *feed, bool smtputf8, bool dsn);
+
+/* --- hosts.c: names to targets --- */
 
 /* Asks for what is not known or too old. True: targets are there (perhaps old ones). False: wait; feed_wake
  * follows, or the lane was told that names cannot be resolved. */

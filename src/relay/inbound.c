@@ -15,8 +15,7 @@ enum {
 
 static const struct net_events inbound_events;
 
-/* --- sessions per client address
- * -------------------------------------------------------------------------------------- */
+/* --- sessions per client address --- */
 
 /* A /64 of IPv6 is one client. */
 static size_t client_key(const struct net_address *peer, char key[16])
@@ -57,9 +56,7 @@ static void uncount_client(struct relay *relay, struct client_count *client)
 	free(client);
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void turn_away(struct relay *relay, struct net_conn *conn, const char *why)
 {
@@ -82,6 +79,9 @@ static struct smtp_server *new_server(struct inbound *in)
 	struct relay *relay = in->relay;
 	struct smtp_server_config config = relay->config.server;
 
+	bool any_feed = relay->feeds.count > 0;
+	config.offer_smtputf8 = config.offer_smtputf8 && any_feed && relay->feeds_without_smtputf8 == 0;
+	config.offer_dsn = config.offer_dsn && any_feed && relay->feeds_without_dsn == 0;
 	config.offer_starttls =
 	    config.offer_starttls && relay->ports.net->ops->tls_ready(relay->ports.net, true);
 	config.normalise_line_ends = in_networks(relay->config.normalise_networks, &in->peer);
@@ -144,8 +144,7 @@ void inbound_free(struct inbound *in)
 	free(in);
 }
 
-/* --- what the machine asks for
- * ------------------------------------------------------------------------------------------------ */
+/* --- what the machine asks for --- */
 
 static void answer(struct inbound *in, uint16_t code, const char *status, const char *text)
 {
@@ -377,8 +376,7 @@ void inbound_run(struct inbound *in)
 	(void)finish_turn(in);
 }
 
-/* --- events of the connection
- * --------------------------------------------------------------------------------------------------- */
+/* --- events of the connection --- */
 
 static void on_received(void *owner, struct slice bytes)
 {
@@ -441,8 +439,7 @@ static const struct net_events inbound_events = {
     .closed = on_closed,
 };
 
-/* --- networks that may send bare line ends
- * ----------------------------------------------------------------------------------------- */
+/* --- networks that may send bare line ends --- */
 
 static bool same_bits(const uint8_t *a, const uint8_t *b, uint64_t bits)
 {

@@ -39,8 +39,7 @@ void inbound_new(struct relay *relay, struct net_conn *conn);
 void inbound_free(struct inbound *in); /* at once; a commit under way goes on without it */
 void inbound_run(struct inbound *in);  /* steps the machine as far as it goes */
 
-/* --- inbound_rcpt.c
- * ------------------------------------------------------------------------------------------------ */
+/* --- inbound_rcpt.c --- */
 
 /* The reply to RCPT. */
 void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipient *recipient,
@@ -49,8 +48,7 @@ void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipi
  */
 struct domain *inbound_domain(const struct relay *relay, struct slice domain);
 
-/* --- inbound_commit.c
- * ----------------------------------------------------------------------------------------------- */
+/* --- inbound_commit.c --- */
 
 /* The message is whole: commits it, then answers the machine's question (if the session still lives). */
 void commit_start(struct inbound *in);

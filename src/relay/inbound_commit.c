@@ -62,9 +62,7 @@ void commit_free_all(struct relay *relay)
 		commit_free(container_of(node, struct commit, node));
 }
 
-/* --- the envelope
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- the envelope --- */
 
 static uint32_t notify_flags(const struct smtp_server_recipient *r)
 {
@@ -129,9 +127,7 @@ static int write_prefix(struct commit *c, const struct inbound *in)
 	return header_write_received(&received, &c->prefix);
 }
 
-/* --- the answer
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- the answer --- */
 
 static void answer(struct commit *c, uint16_t code, const char *status, const char *text)
 {
@@ -196,9 +192,7 @@ static void failed(struct commit *c, enum store_reason reason)
 	commit_free(c);
 }
 
-/* --- asking the store
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- asking the store --- */
 
 static void aborted(void *owner, enum store_result result, enum store_reason reason)
 {

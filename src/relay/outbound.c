@@ -10,9 +10,7 @@ enum { BODY_PIECE_BYTES = 64 * 1024 };
 
 static const struct slice nothing = {.data = NULL, .size = 0};
 
-/* --- life
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void set_timer(struct outbound *out)
 {
@@ -107,8 +105,7 @@ bool outbound_others_open(const struct outbound *out)
 	return false;
 }
 
-/* --- transactions
- * ------------------------------------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 static void copy_recipient(struct smtp_client_recipient *to, const struct store_recipient *from)
 {
@@ -281,9 +278,7 @@ void outbound_recorded(struct outbound *out)
 	proceed(out);
 }
 
-/* --- the machine
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- the machine --- */
 
 static void greeted(struct outbound *out)
 {
@@ -295,6 +290,7 @@ static void greeted(struct outbound *out)
 	out->reached_lane = true;
 	out->item = NULL;
 	hosts_worked(feed, &out->trying);
+	feed_offers(feed, smtp_client_offers_smtputf8(out->client), smtp_client_offers_dsn(out->client));
 	lane_conn_ready(&feed->lane, out->relay->now.now_us);
 	if (canary != NULL && begin(out, canary, true))
 		return;
@@ -428,8 +424,7 @@ void outbound_step(struct outbound *out, struct slice input)
 	}
 }
 
-/* --- events of the connection
- * ------------------------------------------------------------------------------------------------ */
+/* --- events of the connection --- */
 
 static void on_connected(void *owner)
 {
@@ -533,9 +528,7 @@ const struct net_events outbound_events = {
     .closed = on_closed,
 };
 
-/* --- ends
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* --- ends --- */
 
 void outbound_quit(struct outbound *out)
 {

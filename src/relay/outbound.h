@@ -78,8 +78,7 @@ void outbound_kill(struct outbound *out);
 /* Is another connection of the feed open and greeted? */
 bool outbound_others_open(const struct outbound *out);
 
-/* --- among the files of outbound
- * ------------------------------------------------------------------------------- */
+/* --- among the files of outbound --- */
 
 /* Lets the client machine go on with these bytes, does what it asks for. The session may be gone after it. */
 void outbound_step(struct outbound *out, struct slice input);
@@ -101,8 +100,7 @@ void outbound_note_failure(struct outbound *out, const struct verdict_event *eve
 void outbound_target_failed(struct outbound *out);
 void outbound_attempt_failed(struct outbound *out); /* none is left: the lane hears of it */
 
-/* --- results.c
- * ---------------------------------------------------------------------------------------------------- */
+/* --- results.c --- */
 
 /* The transaction is over: judges each recipient, tells lane and domain, records in the store, and then calls
  * outbound_recorded. */

@@ -8,8 +8,7 @@
 #include "relay/feed.h"
 #include "relay/inbound.h"
 
-/* --- items
- * -------------------------------------------------------------------------------------------------------- */
+/* --- items --- */
 
 static size_t text_bytes(const struct store_envelope *e, uint32_t wanted_domain)
 {
@@ -124,8 +123,7 @@ static int64_t earliest_backoff(const struct domain *domain, const struct store_
 	return earliest;
 }
 
-/* --- passes
- * -------------------------------------------------------------------------------------------------------- */
+/* --- passes --- */
 
 static void note_due(struct domain *domain, int64_t due_ms)
 {
@@ -239,8 +237,7 @@ void queue_release(struct domain *domain)
 	begin_pass(domain);
 }
 
-/* --- reading on
- * ------------------------------------------------------------------------------------------------------ */
+/* --- reading on --- */
 
 static bool add_item(struct queue_end *end, struct item *item)
 {
@@ -368,8 +365,7 @@ void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelo
 	domain_wake(domain);
 }
 
-/* --- giving out
- * ------------------------------------------------------------------------------------------------------ */
+/* --- giving out --- */
 
 static struct item *take(struct queue_end *end, struct item *item)
 {

@@ -20,6 +20,9 @@ void relay_config_defaults(struct relay_config *config, const char *hostname)
 	    .hold_ms = (int64_t)RELAY_HOLD_DAYS * 24 * 3600 * 1000,
 	};
 	smtp_server_config_defaults(&config->server, hostname);
+	config->server.offer_starttls = true; /* given a certificate */
+	config->server.offer_smtputf8 = true; /* given servers that take it */
+	config->server.offer_dsn = true;
 	smtp_client_config_defaults(&config->client, hostname);
 	/* A tarpit answers within a minute (RECOVERY §1.2); waiting longer for a banner only ties up the
 	 * lane. */

@@ -33,6 +33,9 @@ struct relay {
 	uint32_t next_domain_number;
 	struct map feeds; /* struct feed by name */
 	struct list feeds_by_name;
+	/* An extension that a message may need on its whole way is offered to senders only while every
+	 * destination is known to have it (RFC 6531 §3.2, RFC 3461 §4). */
+	uint32_t feeds_without_smtputf8, feeds_without_dsn;
 	struct list dispatch; /* feeds that have something to decide */
 
 	struct list inbounds; /* inbound sessions */

@@ -106,9 +106,7 @@ static bool is_own(enum verdict verdict)
 	return false;
 }
 
-/* --- log
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- log --- */
 
 void results_words(const struct reply *reply, char *ret_text, size_t size)
 {
@@ -142,9 +140,7 @@ static void log_recipient(const struct outbound *out, const struct store_recipie
 		  LOG_TEXT("verdict", slice_of(rule)), LOG_TEXT("reply", slice_of(words)));
 }
 
-/* --- the record
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- the record --- */
 
 /* "550 5.1.1 no such user" for the record: the change refers to it until it is written. */
 static struct slice keep_words(struct outbound *out, const struct reply *reply)

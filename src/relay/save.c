@@ -10,8 +10,7 @@
 
 enum { LOAD_PAGE = 100 };
 
-/* --- a domain's record as text
- * ------------------------------------------------------------------------------------------ */
+/* --- a domain's record as text --- */
 
 int save_write_domain(const struct domain *domain, struct buffer *to)
 {
@@ -84,8 +83,7 @@ int save_read_domain(struct domain *domain, struct slice from)
 	return domain->number != 0 ? 0 : ERR_CORRUPT;
 }
 
-/* --- loading: domains, then their flows, then lanes
- * ----------------------------------------------------------------------- */
+/* --- loading: domains, then their flows, then lanes --- */
 
 static void damaged(const struct relay *relay, struct slice key, int error)
 {
@@ -218,9 +216,7 @@ void save_load_all(struct relay *relay)
 	load_page(relay, (struct slice){.data = NULL, .size = 0});
 }
 
-/* --- writing
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 /* "lane/" and a long list of hosts may be longer than a key can be: such a lane starts anew after a restart.
  */

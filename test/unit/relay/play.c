@@ -10,8 +10,7 @@
 
 #include "base/list.h"
 
-/* --- the ports
- * -------------------------------------------------------------------------------------------------- */
+/* --- the ports --- */
 
 static struct clock_reading read_clock(struct clock *clock)
 {
@@ -190,8 +189,7 @@ static void log_line(struct log *log, enum log_level level, const char *area, ui
 
 static const struct log_ops log_ops = {.event = log_line};
 
-/* --- the play
- * ------------------------------------------------------------------------------------------------------- */
+/* --- the play --- */
 
 struct play *play_new(void)
 {
@@ -208,7 +206,6 @@ struct play *play_new(void)
 	play->mx.status = RESOLVER_NODATA;
 	play->store = ram_store_new(&store_config);
 	relay_config_defaults(&config, "relay.example");
-	config.server.offer_starttls = true;
 	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver, &play->log, 42};
 	play->relay = relay_new(&config, &ports);
 	assert_non_null(play->relay);

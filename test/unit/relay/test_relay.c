@@ -335,6 +335,30 @@ static void state_survives_a_restart(void **state)
 	play_free(play);
 }
 
+static void extensions_are_offered_once_every_server_has_them(void **state)
+{
+	struct play *play = play_new();
+	play_add_domain(play, "one.example", "192.0.2.25");
+	play_add_domain(play, "two.example", "192.0.2.26");
+	struct peer *peer = play_sender(play);
+	play_say(play, peer, "EHLO x\r\n");
+	assert_null(strstr(play_read(peer), "SMTPUTF8"));
+
+	(void)play_mail(play, "a@s.example", "b@one.example", "\r\nx");
+	(void)play_server(play, "PIPELINING\nSMTPUTF8\nDSN");
+	peer = play_sender(play);
+	play_say(play, peer, "EHLO x\r\n");
+	assert_null(strstr(play_read(peer), "SMTPUTF8")); /* the other one is not known */
+	(void)play_mail(play, "a@s.example", "b@two.example", "\r\nx");
+	(void)play_server(play, "SMTPUTF8");
+	peer = play_sender(play);
+	play_say(play, peer, "EHLO x\r\n");
+	const char *offer = play_read(peer);
+	assert_non_null(strstr(offer, "SMTPUTF8"));
+	assert_null(strstr(offer, "DSN"));
+	play_free(play);
+}
+
 static void removal_is_refused_while_mail_is_held(void **state)
 {
 	struct play *play = play_new();
@@ -378,6 +402,7 @@ int main(void)
 	    cmocka_unit_test(a_pause_concerns_its_domain_only),
 	    cmocka_unit_test(a_domain_without_a_server_holds),
 	    cmocka_unit_test(state_survives_a_restart),
+	    cmocka_unit_test(extensions_are_offered_once_every_server_has_them),
 	    cmocka_unit_test(removal_is_refused_while_mail_is_held),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

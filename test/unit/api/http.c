@@ -50,7 +50,7 @@ void http_stop(struct http *http)
 static size_t take_body(char *bytes, size_t size, size_t count, void *owner)
 {
 	struct http_answer *answer = owner;
-	char *grown = realloc(answer->body, answer->size + size * count + 1);
+	char *grown = reallocarray(answer->body, answer->size + size * count + 1, 1);
 
 	check(grown != NULL);
 	answer->body = grown;

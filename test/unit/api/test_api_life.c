@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../proto/failing_alloc.h"
 #include "http.h"
 
 #define CONTENT "/v1/messages/00000000000Z8/content"
@@ -541,6 +543,81 @@ static void test_start_without_a_listener(void **state)
 	api_free(NULL);
 }
 
+/* --- no memory
+ * ---------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *method, *target, *body;
+	long status;
+} hungry[] = {
+    {"GET", "/v1/status", NULL, 200},
+    {"GET", "/v1/domains", NULL, 200},
+    {"GET", "/v1/domains/d0-0.example", NULL, 200},
+    {"PUT", "/v1/domains/d0-0.example", "{\"to\":[\"a\",\"b\"]}", 201},
+    {"PATCH", "/v1/domains/d0-0.example", "{\"to\":[\"a\",\"b\"],\"hold\":3}", 200},
+    {"POST", "/v1/domains/d0-0.example/hold", "{}", 200},
+    {"GET", "/v1/queue", NULL, 200},
+    {"GET", "/v1/trace", NULL, 200},
+    {"GET", "/v1/messages/00000000000Z8", NULL, 200},
+    {"GET", CONTENT, NULL, 200},
+    {"GET", "/metrics", NULL, 200},
+    {"GET", "/v1/nothing", NULL, 404},
+};
+
+/* Each allocation of each request fails once: the client gets a 503, or no answer at all, but never half of
+ * one as whole. */
+static void test_failing_allocations(void **state)
+{
+	struct http *http = *state;
+
+	http->relay.content_bytes = API_CONTENT_WINDOW + 5;
+	for (size_t i = 0; i < sizeof(hungry) / sizeof(hungry[0]); i++) {
+		size_t whole = 0;
+		bool failed = true;
+		for (unsigned n = 1; failed; n++) {
+			assert_true(n < 1000);
+			failing_alloc_at(n);
+			struct http_answer answer =
+			    http_request(http, hungry[i].method, hungry[i].target, hungry[i].body, NULL);
+			failed = failing_alloc_happened();
+			failing_alloc_at(0);
+			if (!failed)
+				assert_true(answer.outcome == CURLE_OK && answer.status == hungry[i].status);
+			else if (answer.outcome == CURLE_OK && answer.status == 200)
+				whole = answer.size; /* it was not needed for the answer itself */
+			else if (answer.outcome == CURLE_OK)
+				assert_true(answer.status == 503 || answer.status == hungry[i].status);
+			if (!failed && whole > 0)
+				assert_int_equal(whole, answer.size);
+			assert_int_equal(http->relay.waiting, 0);
+			http_free(&answer);
+		}
+	}
+}
+
+static void test_start_without_memory(void **state)
+{
+	struct http *http = *state;
+	bool failed = true;
+
+	for (unsigned n = 1; failed; n++) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_not_equal(fd, -1);
+		assert_int_equal(listen(fd, 1),
+				 -1); /* it has no name: only the life of the descriptor matters */
+		failing_alloc_at(n);
+		struct api *api = api_new(&http->relay, &http->relay.clock, fd, "1", "token");
+		failed = failing_alloc_happened();
+		failing_alloc_at(0);
+		assert_int_equal(api == NULL, failed);
+		api_free(api);
+		assert_int_equal(fcntl(fd, F_GETFD) != -1,
+				 failed); /* left to the caller, or closed by the api */
+		if (failed)
+			(void)close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -562,6 +639,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_endless_body, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_connection_limit, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_start_without_a_listener, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_failing_allocations, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_start_without_memory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("api_life", tests, NULL, NULL);

@@ -71,7 +71,6 @@ struct feed {
 	uint32_t opening_count; /* not yet greeted */
 	struct list idle;	/* struct outbound, greeted, without a transaction; the latest used first */
 
-	bool probing;		     /* a canary is being chosen, connected or tried */
 	struct domain *probe_domain; /* whose turn it is to give the canary */
 	struct timer timer;	     /* the lane's deadline */
 	bool changed;		     /* lane state to be saved */

@@ -52,8 +52,6 @@ void outbound_bury(struct outbound *out)
 		feed->opening_count--;
 	else if (out->reached_lane)
 		lane_conn_closed(&feed->lane, relay->now.now_us);
-	if (out->probe)
-		feed->probing = false;
 	timer_clear(&relay->timers, &out->timer);
 	list_remove(&out->in_idle);
 	list_remove(&out->in_feed);
@@ -96,8 +94,7 @@ void outbound_init_timer(struct outbound *out)
 
 bool outbound_others_open(const struct outbound *out)
 {
-	list_each(node, &out->feed->connections)
-	{
+	list_each (node, &out->feed->connections) {
 		const struct outbound *other = container_of(node, struct outbound, in_feed);
 		if (other != out && other->state >= OUTBOUND_IDLE && other->state <= OUTBOUND_RECORDING)
 			return true;
@@ -270,10 +267,7 @@ static void proceed(struct outbound *out)
 void outbound_recorded(struct outbound *out)
 {
 	check(out->state == OUTBOUND_RECORDING && out->item == NULL);
-	if (out->probe) {
-		out->probe = false;
-		out->feed->probing = false;
-	}
+	out->probe = false;
 	out->results_done = true;
 	proceed(out);
 }

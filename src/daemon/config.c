@@ -46,6 +46,8 @@ static int parse_address(struct slice text, uint16_t fallback_port, struct net_a
 	bool has_port =
 	    colon < text.size && (v6 ? text.data[colon - 1] == ']' : slice_find(text, ':') == colon);
 	uint64_t port = fallback_port;
+	if (v6 && slice_find(text, ']') == text.size)
+		return ERR_SYNTAX;
 	if (has_port && (slice_to_u64(slice_from(text, colon + 1), &port) != 0 || port > UINT16_MAX))
 		return ERR_SYNTAX;
 	if (!has_port && fallback_port == 0)

@@ -35,7 +35,7 @@ const char *suggest(const char *word, const char *const *words, size_t count)
 	const char *best = NULL;
 	if (length > WORD_MAX)
 		return NULL;
-	size_t best_distance = length / 3 < 3 ? length / 3 : 3;
+	size_t best_distance = (length + 1) / 3 < 3 ? (length + 1) / 3 : 3;
 	if (best_distance == 0)
 		best_distance = 1;
 	for (size_t i = 0; i < count; i++) {

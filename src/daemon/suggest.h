@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 
-/* The nearest of count words (Levenshtein distance, at most a third of the length and at most 3), or NULL. */
+/* The nearest of count words (Levenshtein distance, at most a third of the length (rounded to the nearest)
+ * and at most 3), or NULL. */
 const char *suggest(const char *word, const char *const *words, size_t count);
 
 #endif

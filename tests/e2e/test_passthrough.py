@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 """Bytes arrive as they came, plus one Received line: each sender, each destination, each kind of content."""
+import os
 import random
 import smtplib
+import statistics
+import sys
 
-from harness import DESTINATIONS, SMTP_SOURCE_ADDS, Case, main, send_smtp_source, send_smtplib, \
+from harness import DESTINATIONS, HERE, SMTP_SOURCE_ADDS, Case, main, send_smtp_source, send_smtplib, \
     send_swaks, wait_until
 
 HEADER = b'From: Alice <alice@example.net>\r\nTo: Bob <bob@example.com>\r\nSubject: %s\r\n' \
@@ -112,6 +115,12 @@ class Small(Case):
         wait_until(lambda: destination.count() >= 500, 60, '500 arrive')
         self.assertEqual(destination.count(), 500)
         self.assertEqual(relay.held(), 0)
+
+    def test_delay(self):
+        """A bound that only something broken misses; bench/passthrough.py measures."""
+        sys.path.insert(0, os.path.join(HERE, '..', '..', 'bench'))
+        from passthrough import passthrough
+        self.assertLess(statistics.median(passthrough(50)), 500)
 
     def test_smtputf8_is_not_promised(self):
         """Whether the next hop can take it is not known at the door, so it is not offered, and not accepted."""

@@ -253,15 +253,15 @@ void api_free(struct api *api)
 {
 	if (api == NULL)
 		return;
-	list_each(node, &api->requests)
-	{
+	list_each (node, &api->requests) {
 		struct request *request = container_of(node, struct request, link);
 		request_resume(request);
 		request->state = REQUEST_ANSWERED;
 	}
 	/* Completes every request that has a connection; what is left awaits the relay. */
 	MHD_stop_daemon(api->daemon);
-	list_each_safe(node, after, &api->requests) request_orphan(container_of(node, struct request, link));
+	list_each_safe (node, after, &api->requests)
+		request_orphan(container_of(node, struct request, link));
 	free(api->version);
 	free(api->token);
 	free(api);
@@ -293,8 +293,7 @@ void api_run(struct api *api)
 {
 	int64_t now_us = api->clock->read(api->clock).now_us;
 
-	list_each(node, &api->requests)
-	{
+	list_each (node, &api->requests) {
 		struct request *request = container_of(node, struct request, link);
 		if (request_wanted(request) && now_us >= answer_deadline_us(request))
 			give_up_waiting(request);
@@ -307,8 +306,7 @@ static int64_t answers_timeout_ms(const struct api *api)
 {
 	int64_t now_us = api->clock->read(api->clock).now_us, first = CLOCK_NEVER;
 
-	list_each(node, &api->requests)
-	{
+	list_each (node, &api->requests) {
 		const struct request *request = container_of(node, struct request, link);
 		if (request_wanted(request) && answer_deadline_us(request) < first)
 			first = answer_deadline_us(request);

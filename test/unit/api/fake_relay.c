@@ -426,8 +426,7 @@ static void complete(struct relay *relay, struct call *call, const struct admin_
 void fake_relay_run(struct relay *relay)
 {
 	while (!relay->silent && relay->waiting > 0) {
-		list_each_safe(node, after, &relay->calls)
-		{
+		list_each_safe (node, after, &relay->calls) {
 			struct call *call = container_of(node, struct call, link);
 			answer(relay, call);
 			complete(relay, call, &relay->result);
@@ -439,7 +438,7 @@ void fake_relay_deinit(struct relay *relay)
 {
 	const struct admin_result gone = {.error = ERR_STATE, .message = "the relay is shutting down"};
 
-	list_each_safe(node, after, &relay->calls)
-	    complete(relay, container_of(node, struct call, link), &gone);
+	list_each_safe (node, after, &relay->calls)
+		complete(relay, container_of(node, struct call, link), &gone);
 	check(relay->waiting == 0);
 }

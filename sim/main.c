@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include "sim/run.h"
+#include "sim/story.h"
 
 struct options {
 	uint64_t seed, seeds;
 	enum sim_store_kind store;
 	bool verbose, hash, progress;
+	const char *story;
 };
 
 static const char usage[] =
@@ -40,13 +42,10 @@ static bool number(const char *text, uint64_t *ret_value)
 static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option names[] = {
-	    {"seed", required_argument, NULL, 's'},
-	    {"seeds", required_argument, NULL, 'n'},
-	    {"store", required_argument, NULL, 't'},
-	    {"verbose", no_argument, NULL, 'v'},
-	    {"hash", no_argument, NULL, 'h'},
-	    {"progress", no_argument, NULL, 'p'},
-	    {0},
+	    {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+	    {"story", required_argument, NULL, 'f'}, {"store", required_argument, NULL, 't'},
+	    {"verbose", no_argument, NULL, 'v'},     {"hash", no_argument, NULL, 'h'},
+	    {"progress", no_argument, NULL, 'p'},    {0},
 	};
 	int c;
 
@@ -59,6 +58,8 @@ static bool parse(int argc, char **argv, struct options *o)
 			return false;
 		if (c == 't')
 			o->store = strcmp(optarg, "spool") == 0 ? SIM_STORE_SPOOL : SIM_STORE_RAM;
+		if (c == 'f')
+			o->story = optarg;
 		o->verbose = o->verbose || c == 'v';
 		o->hash = o->hash || c == 'h';
 		o->progress = o->progress || c == 'p';
@@ -87,6 +88,8 @@ int main(int argc, char **argv)
 	if (!parse(argc, argv, &o))
 		return fail_usage();
 	(void)signal(SIGALRM, on_alarm);
+	if (o.story != NULL)
+		return sim_story(o.story, o.seed, o.store, o.verbose ? stdout : NULL) ? 0 : 1;
 	for (uint64_t seed = o.seed; seed < o.seed + o.seeds; seed++) {
 		if (o.progress)
 			(void)fprintf(stderr, "%llu\n", (unsigned long long)seed);

@@ -46,6 +46,7 @@ void sim_node_init(struct sim_node *node, struct sim_world *world, struct sim_or
 	*node = (struct sim_node){.world = world, .oracle = oracle, .resolver = resolver, .host = host};
 	node->log.ops = &log_ops;
 	node->seed = rng_next(&world->rng);
+	node->turns_max = TURNS_MAX;
 	relay_config_defaults(&node->config, "relay.test");
 	node->own_address = host->address;
 	node->own_address.port = SMTP_PORT;
@@ -183,9 +184,9 @@ static void guard_against_spinning(struct sim_node *node, unsigned fired)
 /* Something goes round and round: end the run. */
 static bool too_busy(struct sim_node *node)
 {
-	if (node->turns++ < TURNS_MAX)
+	if (node->turns++ < node->turns_max)
 		return false;
-	if (node->turns == TURNS_MAX + 1)
+	if (node->turns == node->turns_max + 1)
 		sim_oracle_violation(node->oracle, "the world does not come to rest");
 	return true;
 }

@@ -27,7 +27,7 @@ struct sim_node {
 	bool listening;
 	struct sim_event restart;
 	int64_t last_event_us;
-	uint64_t turns, turns_without_event; /* a relay that asks to be run again and again */
+	uint64_t turns, turns_max, turns_without_event; /* a relay that asks to be run again and again */
 	/* checks of quiescent points */
 	bool checking;
 	uint64_t checks, check_entries;

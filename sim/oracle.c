@@ -16,10 +16,11 @@ void sim_oracle_init(struct sim_oracle *oracle, struct sim_world *world)
 
 void sim_oracle_deinit(struct sim_oracle *oracle)
 {
-	list_each_safe(node, after, &oracle->stored) free(container_of(node, struct sim_stored, node));
+	list_each_safe (node, after, &oracle->stored)
+		free(container_of(node, struct sim_stored, node));
 	map_deinit(&oracle->attempts);
-	list_each_safe(node2, after2, &oracle->in_order)
-	    free(container_of(node2, struct sim_attempt, in_order));
+	list_each_safe (node2, after2, &oracle->in_order)
+		free(container_of(node2, struct sim_attempt, in_order));
 }
 
 void sim_oracle_violation(struct sim_oracle *oracle, const char *format, ...)
@@ -289,15 +290,33 @@ void sim_oracle_mark(struct sim_oracle *oracle)
 	oracle->worst_delay_us = 0;
 }
 
+static bool is_owed(const struct sim_attempt *attempt, uint32_t i)
+{
+	return attempt->state == SIM_ATTEMPT_ACKED && attempt->recipients[i].said == SIM_SAID_YES &&
+	       attempt->recipients[i].copies == 0;
+}
+
+uint64_t sim_oracle_owed_to(const struct sim_oracle *oracle, const char *domain)
+{
+	uint64_t owed = 0;
+
+	list_each (node, &oracle->in_order) {
+		const struct sim_attempt *attempt = container_of(node, struct sim_attempt, in_order);
+		for (uint32_t i = 0; i < attempt->recipient_count; i++) {
+			struct slice address = slice_of(attempt->recipients[i].address);
+			struct slice its = slice_from(address, slice_find_last(address, '@') + 1);
+			owed += is_owed(attempt, i) && slice_equal_nocase(its, slice_of(domain));
+		}
+	}
+	return owed;
+}
+
 void sim_oracle_finish(struct sim_oracle *oracle)
 {
-	list_each(node, &oracle->in_order)
-	{
+	list_each (node, &oracle->in_order) {
 		const struct sim_attempt *attempt = container_of(node, struct sim_attempt, in_order);
-		if (attempt->state != SIM_ATTEMPT_ACKED)
-			continue;
 		for (uint32_t i = 0; i < attempt->recipient_count; i++)
-			if (attempt->recipients[i].said == SIM_SAID_YES && attempt->recipients[i].copies == 0)
+			if (is_owed(attempt, i))
 				sim_oracle_violation(oracle, "LOST: %s for %s was acknowledged at %.6f",
 						     attempt->token, attempt->recipients[i].address,
 						     (double)attempt->acked_us / 1e6);

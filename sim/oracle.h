@@ -107,8 +107,9 @@ void sim_oracle_replied(struct sim_stored *stored, struct net_conn *conn);
 
 /* The relay's process died. unrecordable_us: since then its store could write nothing; 0: it could. */
 void sim_oracle_crash(struct sim_oracle *oracle, int64_t unrecordable_us);
-/* For stories: measure from now on. */
+/* For stories: measure from now on; what is owed to recipients of one domain. */
 void sim_oracle_mark(struct sim_oracle *oracle);
+uint64_t sim_oracle_owed_to(const struct sim_oracle *oracle, const char *domain);
 /* All faults are over and everything had time: whatever is owed is lost. */
 void sim_oracle_finish(struct sim_oracle *oracle);
 

@@ -19,6 +19,7 @@ enum sim_quirk { /* of one attempt */
 
 struct sim_sender_config {
 	double pipelining, chunking, tls; /* chance that a session uses it, where offered */
+	enum sim_quirk only;		  /* which quirk; NONE: any */
 	double quirk;			  /* chance that an attempt has one */
 	double stays;			  /* chance that a session takes another mail */
 	uint32_t sessions_max;

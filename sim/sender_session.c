@@ -180,6 +180,8 @@ static enum sim_quirk draw_quirk(struct session *s)
 
 	if (!sim_chance(sender->world, sender->config.quirk))
 		return SIM_QUIRK_NONE;
+	if (sender->config.only != SIM_QUIRK_NONE)
+		return sender->config.only;
 	return (enum sim_quirk)sim_between(sender->world, SIM_QUIRK_LEAVES, SIM_QUIRK_RESTARTS);
 }
 

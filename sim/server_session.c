@@ -200,7 +200,8 @@ static void greet(struct server_session *s)
 	const struct sim_server *server = s->server;
 	uint32_t open = 0;
 
-	list_each(node, &server->sessions) open += !container_of(node, struct server_session, node)->over;
+	list_each (node, &server->sessions)
+		open += !container_of(node, struct server_session, node)->over;
 	if (server->mood.connection_limit > 0 && open > server->mood.connection_limit) {
 		s->server->refused_connections++;
 		answer_after(s, draw_delay(s), SERVER_CLOSES, "421 4.3.2 too many connections from you");

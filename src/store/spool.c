@@ -41,8 +41,7 @@ bool spool_dead(const struct spool *spool)
 	return atomic_load(&spool->writer.log.dead);
 }
 
-/* --- completing
- * ------------------------------------------------------------------------------------------------ */
+/* --- completing ---------------------------------------------------------------------------------- */
 
 /* Durable, but not to be put into effect for want of memory: the next start will find it. Until then nothing
  * is true any more, so nothing is taken and no checkpoint is made. */
@@ -146,8 +145,7 @@ static void complete_reads(struct spool *spool)
 	}
 }
 
-/* --- one turn
- * -------------------------------------------------------------------------------------------------- */
+/* --- one turn ------------------------------------------------------------------------------------ */
 
 bool spool_work(struct store *store)
 {
@@ -245,8 +243,7 @@ void spool_state(const struct store *store, struct spool_state *ret_state)
 	ret_state->dead = spool_dead(spool);
 }
 
-/* --- the end
- * --------------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------- */
 
 static void free_lists(struct spool *spool)
 {
@@ -321,8 +318,7 @@ void spool_crash(struct store *store)
 	spool_free(spool);
 }
 
-/* --- the beginning
- * --------------------------------------------------------------------------------------------- */
+/* --- the beginning ------------------------------------------------------------------------------- */
 
 static const struct store_ops spool_ops = {
     .begin = spool_begin,

@@ -50,8 +50,7 @@ int spool_pair_now(struct spool *spool, struct slice key, struct slice *ret_valu
 	return 0;
 }
 
-/* --- ends
- * ------------------------------------------------------------------------------------------------------ */
+/* --- ends ---------------------------------------------------------------------------------------- */
 
 struct ending {
 	struct spool *spool;
@@ -79,8 +78,7 @@ static void recipient_ended(void *owner, const struct store_end *end)
 		ending->error = record_end(ending->spool, end);
 }
 
-/* --- messages
- * -------------------------------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------------------ */
 
 static int decode_record(struct spool *spool, struct slice payload, struct position at,
 			 struct spool_entry *entry)
@@ -321,8 +319,7 @@ static int apply_move(struct spool *spool, struct slice payload, struct position
 	return save(spool, &now);
 }
 
-/* --- pairs
- * ----------------------------------------------------------------------------------------------------- */
+/* --- pairs --------------------------------------------------------------------------------------- */
 
 static int set_pair(struct spool *spool, const struct store_pair *pair, struct position at)
 {

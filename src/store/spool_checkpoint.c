@@ -12,8 +12,7 @@ bool spool_checkpoint_due(const struct spool *spool)
 	       spool->active->arena.used_bytes >= OVERLAY_BYTES;
 }
 
-/* --- the picture
- * ----------------------------------------------------------------------------------------------- */
+/* --- the picture --------------------------------------------------------------------------------- */
 
 static bool may_free(const struct spool *spool, const struct segment *s)
 {
@@ -89,8 +88,7 @@ static struct checkpoint *picture(struct spool *spool)
 	return job;
 }
 
-/* --- freezing
- * -------------------------------------------------------------------------------------------------- */
+/* --- freezing ------------------------------------------------------------------------------------ */
 
 static void forget_rows(struct spool *spool, const struct checkpoint *job)
 {

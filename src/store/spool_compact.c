@@ -48,8 +48,7 @@ static void choose(struct spool *spool)
 	victim->stuck = true; /* unless it empties: a second look would find the same */
 }
 
-/* --- one message
- * ----------------------------------------------------------------------------------------------- */
+/* --- one message --------------------------------------------------------------------------------- */
 
 static bool lies_in(const struct spool_entry *entry, uint64_t segment)
 {
@@ -114,8 +113,7 @@ static void go_on_copying(struct spool *spool)
 	spool_commit(copy, c->entry.entry.id, &c->entry.entry.envelope, SLICE(""), NULL, NULL);
 }
 
-/* --- one segment
- * ----------------------------------------------------------------------------------------------- */
+/* --- one segment --------------------------------------------------------------------------------- */
 
 static int move_pair(struct spool *spool, struct slice key)
 {

@@ -18,8 +18,7 @@ static void tell(char to[SPOOL_MESSAGE_SIZE], const struct spool *spool, const c
 		       system_error != 0 ? ": " : "", system_error != 0 ? strerror(-system_error) : "");
 }
 
-/* --- whose is it?
- * ---------------------------------------------------------------------------------------------- */
+/* --- whose is it? -------------------------------------------------------------------------------- */
 
 struct contents {
 	bool version, own, foreign;
@@ -170,8 +169,7 @@ int spool_folder_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 	return ERR_IO;
 }
 
-/* --- the index
- * ------------------------------------------------------------------------------------------------- */
+/* --- the index ----------------------------------------------------------------------------------- */
 
 static const char *index_path(const struct spool *spool, char to[PATH_SIZE])
 {

@@ -76,8 +76,7 @@ static struct slice slice_of_val(MDB_val v)
 	return slice_make(v.mv_data, v.mv_size);
 }
 
-/* --- opening
- * --------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------- */
 
 /* LMDB syncs its file but not the folder that it made it in. */
 static int sync_folder(const char *path)
@@ -158,8 +157,7 @@ void index_close(struct spool_index *index)
 	free(index);
 }
 
-/* --- keys
- * ------------------------------------------------------------------------------------------------------ */
+/* --- keys ---------------------------------------------------------------------------------------- */
 
 static void add_u64(struct index_key *key, uint64_t number)
 {
@@ -251,8 +249,7 @@ uint64_t index_u64_at(struct slice key, size_t at)
 	return be64toh(number);
 }
 
-/* --- reading
- * --------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------- */
 
 int index_read_begin(struct spool_index *index)
 {
@@ -358,8 +355,7 @@ int index_previous(struct index_cursor *cursor, struct slice *ret_key, struct sl
 	return move(cursor, MDB_PREV, (MDB_val){.mv_size = 0}, ret_key, ret_value);
 }
 
-/* --- writing
- * --------------------------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------------------- */
 
 int index_write_begin(struct spool_index *index, struct index_txn **ret_txn)
 {
@@ -434,8 +430,7 @@ void index_abort(struct index_txn *txn)
 	txn->txn = NULL;
 }
 
-/* --- state
- * ----------------------------------------------------------------------------------------------------- */
+/* --- state --------------------------------------------------------------------------------------- */
 
 int index_put_state(struct index_txn *txn, const struct index_state *state)
 {

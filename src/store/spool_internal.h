@@ -139,8 +139,7 @@ void spool_wake(struct spool *spool);
 void spool_die(struct spool *spool); /* takes nothing any more */
 bool spool_dead(const struct spool *spool);
 
-/* --- spool_request.c: asking
- * ------------------------------------------------------------------------------------ */
+/* --- spool_request.c: asking --------------------------------------------------------------------- */
 /* A write with its first record begun; NULL: no memory. The payload is appended to run, then submitted. */
 struct spool_write *write_new(enum record_kind kind, bool grows, struct done done);
 void write_free(struct spool_write *write); /* NULL: nothing */
@@ -170,8 +169,7 @@ void spool_scan(struct store *store, struct slice prefix, struct slice after, si
 void spool_lease(struct store *store, struct slice lane, int64_t ttl_ms, uint64_t *ret_fence,
 		 store_done *done, void *owner);
 
-/* --- spool_message.c: receiving
- * --------------------------------------------------------------------------------- */
+/* --- spool_message.c: receiving ------------------------------------------------------------------ */
 int spool_begin(struct store *store, uint64_t size_hint_bytes, struct store_message **ret_message);
 int spool_append(struct store_message *message, struct slice bytes);
 size_t spool_credit(struct store_message *message, void (*room)(void *owner), void *owner);
@@ -184,8 +182,7 @@ void message_free(struct spool_message *message);
 void spool_call_rooms(struct spool *spool);
 struct spool_message *message_new(struct spool *spool); /* NULL: no memory */
 
-/* --- spool_apply.c: what a durable record does to the state
- * ------------------------------------------------------- */
+/* --- spool_apply.c: what a durable record does to the state -------------------------------------- */
 /* at: of the record. FAILED with its reason when it has no effect (a version that does not match); ret_error
  * when memory or the index fails or the record makes no sense: the state is then not what the log says. */
 struct outcome {
@@ -200,36 +197,31 @@ nodiscard int spool_blob(struct spool *spool, uint64_t id, struct slice *ret_blo
 nodiscard int spool_pair_now(struct spool *spool, struct slice key, struct slice *ret_value,
 			     uint64_t *ret_segment);
 
-/* --- spool_lookup.c: answering
- * ----------------------------------------------------------------------------------- */
+/* --- spool_lookup.c: answering ------------------------------------------------------------------- */
 void spool_answer_read(struct spool *spool, struct spool_read *read);
 /* The first entries of a domain behind an id, decoded into the arena. */
 nodiscard int spool_collect(struct spool *spool, uint32_t domain, uint64_t after, struct arena *arena,
 			    struct store_entry *entries, size_t max, size_t *ret_count, bool *ret_more);
 void spool_count(const struct store *store, uint32_t domain, struct store_counts *ret_counts);
 
-/* --- spool_body.c: reading bodies
- * --------------------------------------------------------------------------------- */
+/* --- spool_body.c: reading bodies ---------------------------------------------------------------- */
 /* Up to max bytes (<= SPOOL_READ_MAX) from offset, into spool->body. ERR_CORRUPT, ERR_IO. */
 nodiscard int spool_read_body(struct spool *spool, const struct spool_entry *entry, uint64_t offset,
 			      size_t max, struct slice *ret_bytes);
 
-/* --- spool_checkpoint.c
- * --------------------------------------------------------------------------------------------- */
+/* --- spool_checkpoint.c -------------------------------------------------------------------------- */
 bool spool_checkpoint_due(const struct spool *spool);
 void spool_checkpoint_begin(struct spool *spool); /* gives the keeper a job; does nothing without memory */
 void spool_checkpoint_finish(struct spool *spool, struct checkpoint *job);
 nodiscard int spool_checkpoint_now(struct spool *spool); /* at start and end; waits */
 
-/* --- spool_recover.c, spool_folder.c
- * --------------------------------------------------------------------------------- */
+/* --- spool_recover.c, spool_folder.c ------------------------------------------------------------- */
 nodiscard int spool_recover(struct spool *spool, uint64_t *ret_next_segment,
 			    char ret_message[SPOOL_MESSAGE_SIZE]);
 nodiscard int spool_folder_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE]);
 nodiscard int spool_index_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE]);
 
-/* --- spool_compact.c
- * ---------------------------------------------------------------------------------------------------- */
+/* --- spool_compact.c ----------------------------------------------------------------------------- */
 void spool_compact(struct spool *spool); /* one step */
 
 #endif

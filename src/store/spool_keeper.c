@@ -18,8 +18,7 @@ void checkpoint_free(struct checkpoint *checkpoint)
 	free(checkpoint);
 }
 
-/* --- what goes into the index
- * ---------------------------------------------------------------------------------- */
+/* --- what goes into the index -------------------------------------------------------------------- */
 
 static bool extent_in(const struct spool_entry *e, uint64_t segment)
 {
@@ -285,8 +284,7 @@ void keeper_run(struct keeper *keeper, struct checkpoint *job)
 		log_check_space(keeper->log);
 }
 
-/* --- the thread
- * ------------------------------------------------------------------------------------------------ */
+/* --- the thread ---------------------------------------------------------------------------------- */
 
 bool keeper_step(struct keeper *keeper)
 {

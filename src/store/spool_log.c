@@ -37,8 +37,7 @@ bool log_name_parse(const char *name, uint64_t *ret_segment)
 	return segment != 0;
 }
 
-/* --- space
- * ----------------------------------------------------------------------------------------------------- */
+/* --- space --------------------------------------------------------------------------------------- */
 
 static void make_reserve(struct spool_log *log)
 {
@@ -120,8 +119,7 @@ void log_deinit(struct spool_log *log)
 	pthread_mutex_destroy(&log->lock);
 }
 
-/* --- segments
- * -------------------------------------------------------------------------------------------------- */
+/* --- segments ------------------------------------------------------------------------------------ */
 
 bool log_give_spare(struct spool_log *log, uint64_t segment, uint32_t spares_max)
 {
@@ -183,13 +181,11 @@ static int next_segment(struct spool_log *log)
 	return 0;
 }
 
-/* --- a group commit
- * -------------------------------------------------------------------------------------------- */
+/* --- a group commit ------------------------------------------------------------------------------ */
 
 static void set_results(struct list *writes, enum store_result result, enum store_reason reason)
 {
-	list_each(node, writes)
-	{
+	list_each (node, writes) {
 		struct spool_write *w = container_of(node, struct spool_write, node);
 		w->result = result;
 		w->reason = reason;
@@ -201,8 +197,7 @@ static uint32_t place(struct spool_log *log, struct list *writes, int *ret_count
 	uint32_t offset = log->tail.offset;
 	int count = 0;
 
-	list_each(node, writes)
-	{
+	list_each (node, writes) {
 		struct spool_write *w = container_of(node, struct spool_write, node);
 		struct slice run = buffer_slice(&w->run);
 		check(count < LOG_BATCH_OPS && run.size < UINT32_MAX - offset);
@@ -255,8 +250,7 @@ static int write_and_sync(struct spool_log *log, struct list *writes, bool *ret_
 	*ret_written = true;
 	int error = file_write_all(&log->files, log->file, log->pieces, count, log->tail.offset);
 	if (error < 0 && no_space(error)) {
-		int undone = take_back(log);
-		return undone < 0 ? undone : error;
+		return take_back(log) < 0 ? -EIO : error; /* EIO: what was written of it may appear */
 	}
 	if (error == 0)
 		error = sync_tail(log);
@@ -271,8 +265,7 @@ static int write_and_sync(struct spool_log *log, struct list *writes, bool *ret_
 /* Takes out what asks for new space, and refuses it. */
 static void refuse_growing(struct list *writes, struct list *refused)
 {
-	list_each_safe(node, after, writes)
-	{
+	list_each_safe (node, after, writes) {
 		if (!container_of(node, struct spool_write, node)->grows)
 			continue;
 		list_remove(node);

@@ -5,8 +5,7 @@
 #include "base/check.h"
 #include "store/spool_internal.h"
 
-/* --- walking
- * --------------------------------------------------------------------------------------------------- */
+/* --- walking ------------------------------------------------------------------------------------- */
 
 /* Ascending ids of a domain from three places at once. */
 struct merge {
@@ -176,8 +175,7 @@ void spool_count(const struct store *store, uint32_t domain, struct store_counts
 	index_read_end(spool->index);
 }
 
-/* --- bodies
- * ---------------------------------------------------------------------------------------------------- */
+/* --- bodies -------------------------------------------------------------------------------------- */
 
 /* A message that cannot be read leaves the queue for good, so that nobody tries it again and again. */
 static void set_aside(struct spool *spool, uint64_t id)
@@ -218,8 +216,7 @@ static void answer_body(struct spool *spool, const struct spool_read *read)
 	}
 }
 
-/* --- ends
- * ------------------------------------------------------------------------------------------------------ */
+/* --- ends ---------------------------------------------------------------------------------------- */
 
 static int newest_first(const void *a, const void *b)
 {
@@ -335,8 +332,7 @@ static void answer_ends(struct spool *spool, const struct spool_read *read)
 	index_cursor_free(m.cursor);
 }
 
-/* --- pairs
- * ----------------------------------------------------------------------------------------------------- */
+/* --- pairs --------------------------------------------------------------------------------------- */
 
 static void answer_get(struct spool *spool, const struct spool_read *read)
 {

@@ -62,8 +62,7 @@ int spool_begin(struct store *store, uint64_t size_hint_bytes, struct store_mess
 	return 0;
 }
 
-/* --- the body
- * -------------------------------------------------------------------------------------------------- */
+/* --- the body ------------------------------------------------------------------------------------ */
 
 static int account(struct spool_message *m, size_t before)
 {
@@ -203,8 +202,7 @@ void spool_call_rooms(struct spool *spool)
 	}
 }
 
-/* --- the end
- * --------------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------- */
 
 static int add_extent(struct spool_message *m, struct extent extent)
 {

@@ -4,6 +4,7 @@
  * no valid record of a later group commit follows: nobody was told that it was done. A bad piece in the
  * middle is kept in a file, reported, and reading goes on at the next valid record.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,8 +43,7 @@ struct recovery {
 	size_t window_size;
 };
 
-/* --- what the index knows
- * -------------------------------------------------------------------------------------- */
+/* --- what the index knows ------------------------------------------------------------------------ */
 
 static int load_segments(struct spool *spool)
 {
@@ -113,8 +113,7 @@ static int load_state(struct spool *spool)
 	return error == 0 ? load_domains(spool) : error;
 }
 
-/* --- what the folder holds
- * ------------------------------------------------------------------------------------- */
+/* --- what the folder holds ----------------------------------------------------------------------- */
 
 static void note_file(void *owner, const char *name)
 {
@@ -169,8 +168,7 @@ static void remove_leftovers(struct recovery *r)
 	}
 }
 
-/* --- damage
- * ---------------------------------------------------------------------------------------------------- */
+/* --- damage -------------------------------------------------------------------------------------- */
 
 static void note_damage(struct recovery *r, uint32_t from, uint32_t to, uint64_t id, struct position batch)
 {
@@ -242,8 +240,7 @@ static void report_damages(struct recovery *r)
 	}
 }
 
-/* --- reading the log
- * ------------------------------------------------------------------------------------------- */
+/* --- reading the log ----------------------------------------------------------------------------- */
 
 /* Makes the window begin at this offset. */
 static int fill(struct recovery *r, uint64_t offset)
@@ -457,8 +454,38 @@ static int read_log(struct recovery *r)
 	return error;
 }
 
-/* --- all of it
- * ------------------------------------------------------------------------------------------------- */
+/* What was read may be in memory only: written but not synced when the process died, or by a sync that
+ * failed, after which the system takes its pages for clean. So the last group commit (all before it were
+ * synced) is written again: then its sync is an honest one. */
+static int settle_last_batch(struct recovery *r)
+{
+	const struct file_system *f = &r->spool->files;
+	struct position from = r->last_batch, to = r->spool->applied;
+	char name[FILE_NAME_SIZE];
+	int error = 0;
+
+	if (from.segment == 0)
+		return 0;
+	log_name(from.segment, name);
+	int file = f->ops->open(f->context, name, FILE_WRITE);
+	if (file < 0)
+		return ERR_IO;
+	while (error == 0 && from.offset < to.offset) {
+		size_t size = to.offset - from.offset < WINDOW_BYTES ? to.offset - from.offset : WINDOW_BYTES;
+		ssize_t got = f->ops->pread(f->context, file, r->window, size, from.offset);
+		struct iovec piece = {.iov_base = r->window, .iov_len = got > 0 ? (size_t)got : 0};
+		error = got > 0 ? file_write_all(f, file, &piece, 1, from.offset) : -EIO;
+		from.offset += got > 0 ? (uint32_t)got : 0;
+	}
+	if (error == 0)
+		error = f->ops->fdatasync(f->context, file);
+	f->ops->close(f->context, file);
+	if (error == 0)
+		error = f->ops->sync_folder(f->context);
+	return error == 0 ? 0 : ERR_IO;
+}
+
+/* --- all of it ----------------------------------------------------------------------------------- */
 
 static void explain(struct recovery *r, int error)
 {
@@ -500,6 +527,8 @@ static int recover(struct recovery *r, uint64_t *ret_next_segment)
 	if (error != 0)
 		return error;
 	error = read_log(r);
+	if (error == 0)
+		error = settle_last_batch(r);
 	if (error != 0)
 		return error;
 	report_damages(r);

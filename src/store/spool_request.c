@@ -4,8 +4,7 @@
 #include "base/check.h"
 #include "store/spool_internal.h"
 
-/* --- writes
- * ---------------------------------------------------------------------------------------------------- */
+/* --- writes -------------------------------------------------------------------------------------- */
 
 struct spool_write *write_new(enum record_kind kind, bool grows, struct done done)
 {
@@ -130,8 +129,7 @@ void spool_flush_notes(struct spool *spool)
 	}
 }
 
-/* --- reads
- * ----------------------------------------------------------------------------------------------------- */
+/* --- reads --------------------------------------------------------------------------------------- */
 
 static struct spool_read *read_new(enum read_kind kind, struct done done)
 {

@@ -42,7 +42,7 @@ void *spool_world_make(void)
 	    .segment_bytes = SMALL_SEGMENT,
 	    .checkpoint_bytes = SMALL_CHECKPOINT,
 	    .reserve_bytes = 1,
-	    .index_map_bytes = 64 * 1024 * 1024,
+	    .index_map_bytes = 8 * 1024 * 1024,
 	};
 	return w;
 }

@@ -11,8 +11,7 @@
 #include "contract_help.h"
 #include "spool_world.h"
 
-/* --- real files
- * ------------------------------------------------------------------------------------------------ */
+/* --- real files ---------------------------------------------------------------------------------- */
 
 enum { WAKE_PATIENCE_MS = 20000 };
 
@@ -104,8 +103,7 @@ static void files_wait(void *world)
 	assert_int_equal(read(w->wakes, &count, sizeof(count)), sizeof(count));
 }
 
-/* --- a roomy simulated disk, and one where everything is compacted all the time
- * -------------------------------- */
+/* --- a roomy simulated disk, and one where everything is compacted all the time ------------------ */
 
 static void *roomy_make(void)
 {
@@ -125,8 +123,7 @@ static void *compacting_make(void)
 	return w;
 }
 
-/* --- folders
- * --------------------------------------------------------------------------------------------------- */
+/* --- folders ------------------------------------------------------------------------------------- */
 
 static void put_file(const char *folder, const char *name, const char *text)
 {

@@ -1,0 +1,402 @@
+/* The spool loses its power at every file operation of short histories, and each operation fails once and for
+ * good.
+ *
+ * The seeded defects listed in src/store/spool_log.c must each make this test fail.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "spool_history.h"
+
+enum { COINS = 3, GROUPS = 26 };
+
+static const struct {
+	uint64_t seed;
+	bool large;
+	uint64_t slack_bytes;	   /* 1: compaction all the time; 0: the usual */
+	uint32_t checkpoint_bytes; /* 0: a few in each segment */
+	uint32_t segment_bytes;
+	unsigned groups, step; /* a crash at every step-th operation */
+} histories[] = {
+    {1, false, 0, 0, 0, GROUPS, 1},
+    {2, true, 0, 0, 0, GROUPS, 1},
+    {3, false, 1, 0, 0, GROUPS, 1},
+    {4, true, 1, 0, 0, GROUPS, 1},
+    {5, false, 0, 64 * 1024, 4 * 1024, 3 * GROUPS, 3}, /* segments die between checkpoints */
+    {6, false, 1, 12 * 1024, 4 * 1024, 2 * GROUPS, 3},
+};
+
+enum { HISTORIES = sizeof(histories) / sizeof(histories[0]) };
+
+static char doing[128]; /* for the report of a failure */
+
+static void note(const char *what, size_t which, uint64_t at, uint64_t coin)
+{
+	(void)snprintf(doing, sizeof(doing), "history %zu, %s at operation %llu, coin %llu", which, what,
+		       (unsigned long long)at, (unsigned long long)coin);
+}
+
+static struct history *make(size_t which)
+{
+	struct history *h = calloc(1, sizeof(*h));
+
+	h->world = spool_world_make();
+	h->world->config.slack_bytes = histories[which].slack_bytes;
+	if (histories[which].checkpoint_bytes != 0)
+		h->world->config.checkpoint_bytes = histories[which].checkpoint_bytes;
+	if (histories[which].segment_bytes != 0)
+		h->world->config.segment_bytes = histories[which].segment_bytes;
+	h->seed = histories[which].seed;
+	h->reopen_groups = histories[which].groups > GROUPS ? 40 : 0;
+	h->large = histories[which].large;
+	h->groups = histories[which].groups;
+	return h;
+}
+
+static void unmake(struct history *h)
+{
+	spool_world_destroy(h->world);
+	free(h);
+}
+
+/* How many operations the history makes when nothing goes wrong; also that it means something. */
+static uint64_t length(size_t which)
+{
+	struct history *h = make(which);
+	struct spool_state state;
+	size_t done = 0;
+
+	history_run(h);
+	assert_non_null(h->store);
+	assert_false(h->stuck);
+	history_check(h, h->store);
+	spool_state(h->store, &state);
+	for (size_t i = 0; i < h->message_count; i++)
+		done += h->messages[i].done;
+	assert_true(done >= 10);
+	uint64_t calls = disk_calls(h->world->disk);
+	h->store->ops->close(h->store);
+	unmake(h);
+	return calls;
+}
+
+/* It works on, and is the same after another start. */
+static void check_usable(struct history *h, struct store *store)
+{
+	struct contract c = {.store = store, .backend = &(const struct contract_backend){.name = "crash"}};
+	static const uint32_t domain = 1;
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+	uint64_t id = store->ops->next_id(store, 1);
+
+	assert_int_equal(help_commit(&c, id, &e, SLICE(""), SLICE("afterwards")).result, STORE_OK);
+	assert_int_equal(help_amend(&c, id, 0, 0, STORE_REMOVED, "", 1).result, STORE_OK);
+	(void)h;
+}
+
+static void check_after(struct history *h)
+{
+	struct store *store = spool_world_open(h->world);
+
+	if (store == NULL)
+		print_error("%s\n", h->world->message);
+	assert_non_null(store);
+	history_check(h, store);
+	store = spool_world_crash(h->world, store);
+	assert_non_null(store);
+	history_check(h, store);
+	check_usable(h, store);
+	store->ops->close(store);
+}
+
+static void the_power_goes_at_every_operation(void **state)
+{
+	(void)state;
+	for (size_t which = 0; which < HISTORIES; which++) {
+		uint64_t calls = length(which);
+		for (uint64_t at = 1; at <= calls; at += histories[which].step)
+			for (uint64_t coin = 0; coin < COINS; coin++) {
+				struct history *h = make(which);
+				note("power cut", which, at, coin);
+				h->world->crash_seed = at * 1000 + coin * 100;
+				disk_stop_at(h->world->disk, at);
+				history_run(h);
+				if (h->store != NULL)
+					spool_crash(h->store);
+				spool_world_power_cut(h->world);
+				check_after(h);
+				unmake(h);
+			}
+	}
+}
+
+static void the_power_goes_again_during_recovery(void **state)
+{
+	(void)state;
+	for (size_t which = 0; which < HISTORIES; which++) {
+		uint64_t calls = length(which);
+		for (uint64_t at = 3; at <= calls; at += 7)
+			for (uint64_t again = 1; again <= 6; again++) {
+				struct history *h = make(which);
+				note("second power cut", which, at, again);
+				h->world->crash_seed = at * 1000 + again * 100;
+				disk_stop_at(h->world->disk, at);
+				history_run(h);
+				if (h->store != NULL)
+					spool_crash(h->store);
+				spool_world_power_cut(h->world);
+				disk_stop_at(h->world->disk, again);
+				struct store *store = spool_world_open(h->world);
+				assert_non_null(store);
+				spool_crash(store);
+				spool_world_power_cut(h->world);
+				check_after(h);
+				unmake(h);
+			}
+	}
+}
+
+/* kill -9: what was written is there, synced or not. */
+static void the_process_dies_between_groups(void **state)
+{
+	(void)state;
+	for (size_t which = 0; which < HISTORIES; which++)
+		for (unsigned groups = 1; groups <= GROUPS; groups++) {
+			struct history *h = make(which);
+			note("kill", which, groups, 0);
+			h->groups = groups;
+			history_run(h);
+			assert_non_null(h->store);
+			spool_crash(h->store);
+			disk_drop_process(h->world->disk);
+			struct store *store = spool_world_open(h->world);
+			assert_non_null(store);
+			history_check(h, store);
+			store->ops->close(store);
+			unmake(h);
+		}
+}
+
+static const struct {
+	int error_number;
+	bool forever, short_write;
+	const char *name;
+} failures[] = {
+    {EIO, false, false, "EIO"},	      {EIO, true, false, "EIO for good"},
+    {ENOSPC, false, false, "ENOSPC"}, {ENOSPC, true, false, "ENOSPC for good"},
+    {0, false, true, "short write"},  {0, true, true, "short writes"},
+};
+
+static void fail_one(size_t which, size_t failure, uint64_t at)
+{
+	struct history *h = make(which);
+
+	note(failures[failure].name, which, at, 0);
+	h->world->crash_seed = at * 1000;
+	disk_fail_at(h->world->disk, at, failures[failure].error_number, failures[failure].forever,
+		     failures[failure].short_write);
+	history_run(h);
+	assert_false(h->stuck);
+	if (failures[failure].short_write)
+		assert_int_equal(h->open_failures, 0);
+	if (h->store != NULL) {
+		history_check_readable(h);
+		spool_crash(h->store);
+	}
+	disk_fail_at(h->world->disk, 0, 0, false, false);
+	spool_world_power_cut(h->world);
+	check_after(h);
+	unmake(h);
+}
+
+static void every_operation_fails(void **state)
+{
+	(void)state;
+	for (size_t which = 0; which < HISTORIES; which++) {
+		uint64_t calls = length(which);
+		for (size_t failure = 0; failure < sizeof(failures) / sizeof(failures[0]); failure++)
+			for (uint64_t at = 1; at <= calls;
+			     at += histories[which].step * (failures[failure].forever ? 4 : 1))
+				fail_one(which, failure, at);
+	}
+}
+
+/* After a sync that failed nothing is taken, nothing is said to be durable, and reading goes on. */
+static void a_failed_sync_is_never_retried_into_success(void **state)
+{
+	struct spool_world *w = spool_world_make();
+	struct store *store = spool_world_open(w);
+	struct contract c = {.store = store, .backend = &(const struct contract_backend){.name = "sync"}};
+	static const uint32_t domain = 1;
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+	struct store_message *message, *other;
+	struct answer answer = {.calls = 0}, abort = {.calls = 0};
+
+	(void)state;
+	help_store(&c, 1, 1);
+	assert_int_equal(store->ops->begin(store, 0, &message), 0);
+	assert_int_equal(store->ops->begin(store, 0, &other), 0);
+	disk_fail_at(w->disk, 2, EIO, false, false); /* the write succeeds, the sync fails */
+	store->ops->commit(message, 2, &e, SLICE("x"), help_done, &answer);
+	help_wait(&c, &answer);
+	assert_int_equal(answer.result, STORE_UNKNOWN);
+	answer.calls = 0;
+	store->ops->commit(message, 2, &e, SLICE("x"), help_done, &answer);
+	help_wait(&c, &answer);
+	assert_int_equal(answer.result, STORE_UNKNOWN);
+	store->ops->abort(message, help_done, &abort);
+	help_wait(&c, &abort);
+	assert_int_equal(abort.result, STORE_UNKNOWN);
+	answer.calls = 0;
+	store->ops->commit(other, 3, &e, SLICE("x"), help_done, &answer);
+	help_wait(&c, &answer);
+	assert_int_equal(answer.result, STORE_FAILED);
+	assert_int_equal(answer.reason, STORE_REASON_IO);
+	assert_int_equal(store->ops->begin(store, 0, &other), ERR_IO);
+	assert_int_equal(help_put(&c, SLICE("k"), SLICE("v")).result, STORE_FAILED);
+	assert_int_equal(help_amend(&c, 1, 0, 0, STORE_DELIVERED, "", 1).result, STORE_FAILED);
+	assert_int_equal(help_find(&c, 1)->count, 1);
+	char bytes[64];
+	assert_int_equal(help_read(&c, 1, 64, bytes, sizeof(bytes), NULL),
+			 strlen("Received: x\r\nbody of 1"));
+	assert_int_equal(w->reports[SPOOL_EVENT_DEAD], 1);
+	spool_crash(store);
+	spool_world_power_cut(w);
+	c.store = spool_world_open(w);
+	assert_non_null(c.store);
+	assert_int_equal(help_find(&c, 1)->count, 1);
+	assert_int_equal(help_find(&c, 3)->count, 0);
+	c.store->ops->close(c.store);
+	spool_world_destroy(w);
+}
+
+/* A full disk: no new mail, but what is held ends, and then there is room again. */
+static void a_full_disk_still_drains(void **state)
+{
+	struct spool_world *w = spool_world_make();
+	enum { LIMIT = 600 * 1024, RESERVE = 64 * 1024 };
+
+	(void)state;
+	disk_set_limit(w->disk, LIMIT);
+	w->config.reserve_bytes = RESERVE;
+	struct store *store = spool_world_open(w);
+	struct contract c = {.store = store, .backend = &(const struct contract_backend){.name = "full"}};
+	static const uint32_t domain = 1;
+	static char body[8000];
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+	struct store_message *message;
+	uint64_t count = 0;
+	int error;
+
+	while ((error = store->ops->begin(store, sizeof(body), &message)) == 0) {
+		struct answer answer = {.calls = 0};
+		error = store->ops->append(message, slice_make(body, sizeof(body)));
+		store->ops->commit(message, count + 1, &e, SLICE(""), help_done, &answer);
+		help_wait(&c, &answer);
+		if (answer.result != STORE_OK)
+			break;
+		count++;
+		assert_true(count < 1000);
+	}
+	assert_true(count > 20);
+	assert_true(disk_used(w->disk) > LIMIT / 2);
+	for (uint64_t id = 1; id <= count; id++)
+		assert_int_equal(help_amend(&c, id, 0, 0, STORE_DELIVERED, "250 ok", 5).result, STORE_OK);
+	help_totals(&c, count, 0, count);
+	for (int i = 0; i < 50; i++) /* checkpoints free the segments */
+		assert_int_equal(help_put(&c, SLICE("k"), slice_make(body, 1000)).result, STORE_OK);
+	assert_true(disk_used(w->disk) < LIMIT / 2);
+	assert_int_equal(store->ops->begin(store, sizeof(body), &message), 0);
+	store->ops->close(store);
+	spool_world_destroy(w);
+}
+
+static void dead_segments_are_given_back(void **state)
+{
+	struct spool_world *w = spool_world_make();
+	struct store *store = spool_world_open(w);
+	struct contract c = {.store = store, .backend = &(const struct contract_backend){.name = "space"}};
+	struct spool_state s;
+
+	(void)state;
+	for (uint64_t id = 1; id <= 2000; id++) {
+		help_store(&c, id, 1);
+		if (id > 20)
+			assert_int_equal(help_amend(&c, id - 20, 0, 0, STORE_DELIVERED, "", 1).result,
+					 STORE_OK);
+	}
+	spool_state(store, &s);
+	assert_true(s.checkpoints > 10);
+	assert_true(s.freed_segments > 10);
+	assert_true(s.file_bytes < 200 * 1024);
+	assert_true(disk_used(w->disk) < 400 * 1024);
+	store->ops->close(store);
+	spool_world_destroy(w);
+}
+
+/* One message of a hundred stays: without compaction its segment would stay too. */
+static void files_stay_within_their_budget(void **state)
+{
+	struct spool_world *w = spool_world_make();
+	struct spool_state s;
+	enum { SLACK = 100 * 1024 };
+
+	(void)state;
+	w->config.slack_bytes = SLACK;
+	struct store *store = spool_world_open(w);
+	struct contract c = {.store = store, .backend = &(const struct contract_backend){.name = "budget"}};
+	for (uint64_t id = 1; id <= 4000; id++) {
+		help_store(&c, id, 1);
+		if (id % 100 != 0)
+			assert_int_equal(help_amend(&c, id, 0, 0, STORE_DELIVERED, "", 1).result, STORE_OK);
+		if (id % 100 == 50)
+			assert_int_equal(help_put(&c, slice_make(&id, sizeof(id)), SLICE("kept")).result,
+					 STORE_OK);
+	}
+	spool_state(store, &s);
+	assert_true(s.moved_messages > 0);
+	assert_true(s.file_bytes < 2 * s.live_bytes + SLACK + 4 * 24 * 1024);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(help_walk(&c, 1, 0, STORE_WALK_MAX)->count, 40);
+		for (uint64_t id = 100; id <= 4000; id += 100) {
+			char bytes[64], expected[64];
+			int size = snprintf(expected, sizeof(expected), "Received: x\r\nbody of %llu",
+					    (unsigned long long)id);
+			assert_int_equal(help_read(&c, id, 64, bytes, sizeof(bytes), NULL), size);
+			assert_memory_equal(bytes, expected, size);
+		}
+		for (uint64_t id = 50; id <= 4000; id += 100)
+			assert_int_equal(help_get(&c, slice_make(&id, sizeof(id)))->count, 1);
+		c.store = spool_world_crash(w, c.store);
+		assert_non_null(c.store);
+	}
+	c.store->ops->close(c.store);
+	spool_world_destroy(w);
+}
+
+/* test_spool_crash HISTORY FAILURE OPERATION: that one alone, for looking into it. */
+int main(int argc, char **argv)
+{
+	if (argc == 4) {
+		fail_one(strtoul(argv[1], NULL, 10), strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
+		return 0;
+	}
+
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_power_goes_at_every_operation),
+	    cmocka_unit_test(the_power_goes_again_during_recovery),
+	    cmocka_unit_test(the_process_dies_between_groups),
+	    cmocka_unit_test(every_operation_fails),
+	    cmocka_unit_test(a_failed_sync_is_never_retried_into_success),
+	    cmocka_unit_test(a_full_disk_still_drains),
+	    cmocka_unit_test(dead_segments_are_given_back),
+	    cmocka_unit_test(files_stay_within_their_budget),
+	};
+
+	int bad = cmocka_run_group_tests_name("spool crashes", tests, NULL, NULL);
+	if (bad != 0)
+		print_error("the last of the enumerations was at: %s\n", doing);
+	return bad;
+}

@@ -11,12 +11,16 @@
 struct options {
 	uint64_t seed, seeds;
 	enum sim_store_kind store;
-	bool verbose, hash, progress;
+	bool verbose, hash, progress, twice;
 	const char *story;
 };
 
 static const char usage[] =
-    "usage: sim [--seed N] [--seeds COUNT] [--store ram|spool] [--verbose] [--hash] [--progress]\n";
+    "usage: sim [--seed N] [--seeds COUNT] [--store ram|spool] [--verbose] [--hash] [--progress] [--twice]\n"
+    "       sim --story FILE [--seed N] [--store ram|spool] [--verbose]\n"
+    "One history for each seed, the same each time. --hash prints a fingerprint of each, --twice runs each "
+    "twice and\n"
+    "compares. Stories: sim/scenarios/. Seeded defects: sim/defects.py --list.\n";
 
 /* The one use of real time: a seed whose code goes round and round is named before the process ends. */
 enum { SEED_LIMIT_S = 60 };
@@ -42,10 +46,15 @@ static bool number(const char *text, uint64_t *ret_value)
 static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option names[] = {
-	    {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-	    {"story", required_argument, NULL, 'f'}, {"store", required_argument, NULL, 't'},
-	    {"verbose", no_argument, NULL, 'v'},     {"hash", no_argument, NULL, 'h'},
-	    {"progress", no_argument, NULL, 'p'},    {0},
+	    {"seed", required_argument, NULL, 's'},
+	    {"seeds", required_argument, NULL, 'n'},
+	    {"story", required_argument, NULL, 'f'},
+	    {"store", required_argument, NULL, 't'},
+	    {"verbose", no_argument, NULL, 'v'},
+	    {"hash", no_argument, NULL, 'h'},
+	    {"progress", no_argument, NULL, 'p'},
+	    {"twice", no_argument, NULL, '2'},
+	    {0},
 	};
 	int c;
 
@@ -63,6 +72,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		o->verbose = o->verbose || c == 'v';
 		o->hash = o->hash || c == 'h';
 		o->progress = o->progress || c == 'p';
+		o->twice = o->twice || c == '2';
 		if (c == '?')
 			return false;
 	}
@@ -77,6 +87,19 @@ static void tell_failure(const struct options *o, uint64_t seed, const struct si
 	(void)printf("  replay: sim --seed %llu --store %s --verbose\n", (unsigned long long)seed,
 		     o->store == SIM_STORE_SPOOL ? "spool" : "ram");
 	(void)fflush(stdout);
+}
+
+/* The same seed again, at other addresses in memory, must give the same history. */
+static void run_again(const struct options *o, uint64_t seed, struct sim_run_result *r)
+{
+	struct sim_run_result again;
+
+	sim_run(seed, o->store, NULL, &again);
+	if (again.trace_hash == r->trace_hash && again.events == r->events)
+		return;
+	r->violations++;
+	(void)snprintf(r->first, sizeof(r->first),
+		       "two runs of this seed differ: something is not deterministic");
 }
 
 int main(int argc, char **argv)
@@ -95,6 +118,8 @@ int main(int argc, char **argv)
 			(void)fprintf(stderr, "%llu\n", (unsigned long long)seed);
 		(void)alarm(SEED_LIMIT_S);
 		sim_run(seed, o.store, o.verbose ? stdout : NULL, &r);
+		if (o.twice)
+			run_again(&o, seed, &r);
 		if (o.hash)
 			(void)printf("%llu %016llx\n", (unsigned long long)seed,
 				     (unsigned long long)r.trace_hash);

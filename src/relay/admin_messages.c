@@ -298,7 +298,7 @@ static void changed(void *owner, enum store_result result, enum store_reason rea
 
 static bool in_transit(const struct relay *relay, const struct store_entry *entry)
 {
-	list_each (node, &relay->domains_by_name) {
+	list_each(node, &relay->domains_by_name) {
 		const struct domain *domain = container_of(node, struct domain, by_name);
 		struct map_node *item =
 		    map_find(&domain->queue.items, slice_make(&entry->id, sizeof(entry->id)));

@@ -84,7 +84,7 @@ void admin_request_answer(struct relay *relay, admin_done *done, void *owner, in
 
 void admin_cancel_all(struct relay *relay)
 {
-	list_each_safe (node, after, &relay->admin_requests) {
+	list_each_safe(node, after, &relay->admin_requests) {
 		struct admin_request *request = container_of(node, struct admin_request, in_relay);
 		if (!request->timer.node.queued) {
 			request->result.error = ERR_STATE;

@@ -22,7 +22,7 @@ static struct store_counts count_feed(const struct feed *feed)
 {
 	struct store_counts sum = {.messages = 0}, one;
 
-	list_each (node, &feed->domains) {
+	list_each(node, &feed->domains) {
 		count(feed->relay, container_of(node, struct domain, in_feed)->number, &one);
 		add_counts(&sum, &one);
 	}
@@ -119,7 +119,7 @@ static void show_waiting_lane(const struct relay *relay,
 				       .eta_s = -1,
 				       .last_reply = "no server is known yet"};
 
-	list_each (node, &relay->domains_by_name) {
+	list_each(node, &relay->domains_by_name) {
 		const struct domain *domain = container_of(node, struct domain, by_name);
 		struct store_counts one;
 		if (domain->feed != NULL)
@@ -142,19 +142,19 @@ bool admin_status(struct relay *relay, struct slice name,
 
 	if (name.size > 0 && only == NULL)
 		return false;
-	list_each (node, &relay->feeds_by_name) {
+	list_each(node, &relay->feeds_by_name) {
 		const struct feed *feed = container_of(node, struct feed, by_name);
 		if (only != NULL && only->feed != feed)
 			continue;
 		if (lane != NULL)
 			show_lane(feed, lane, owner);
-		list_each (member, &feed->domains) {
+		list_each(member, &feed->domains) {
 			const struct domain *d = container_of(member, struct domain, in_feed);
 			if (domain != NULL && (only == NULL || only == d))
 				show_domain(d, domain, owner);
 		}
 	}
-	list_each (node, &relay->domains_by_name) {
+	list_each(node, &relay->domains_by_name) {
 		const struct domain *d = container_of(node, struct domain, by_name);
 		if (d->feed != NULL || (only != NULL && only != d))
 			continue;

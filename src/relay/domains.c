@@ -33,7 +33,7 @@ struct domain *domain_find(const struct relay *relay, struct slice name)
 
 struct domain *domain_by_number(const struct relay *relay, uint32_t number)
 {
-	list_each (node, &relay->domains_by_name) {
+	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
 		if (domain->number == number)
 			return domain;

@@ -43,11 +43,12 @@ static void feed_timer_fired(struct timer *timer)
 	struct feed *feed = container_of(timer, struct feed, timer);
 	struct clock_reading now = feed->relay->now;
 
-	if (lane_tick(&feed->lane, now.now_us, now.wall_ms)) {
+	if (lane_tick(&feed->lane, now.now_us, now.wall_ms))
 		feed_changed(feed);
-		list_each_safe (node, after, &feed->connections)
+	/* What hung is given up, a canary too; the lane has a new one tried when it is time. */
+	if (feed->lane.state == LANE_DOWN && !feed->lane.probing)
+		list_each_safe(node, after, &feed->connections)
 			outbound_give_up(container_of(node, struct outbound, in_feed));
-	}
 	feed_wake(feed);
 }
 
@@ -130,7 +131,7 @@ void feed_free(struct feed *feed)
 {
 	struct relay *relay = feed->relay;
 
-	list_each_safe (node, after, &feed->connections)
+	list_each_safe(node, after, &feed->connections)
 		outbound_kill(container_of(node, struct outbound, in_feed));
 	hosts_cancel(feed);
 	relay->feeds_without_smtputf8 -= !feed->smtputf8;
@@ -185,7 +186,7 @@ void feed_changed(struct feed *feed)
 {
 	feed->changed = true;
 	log_change(feed);
-	list_each (node, &feed->domains) {
+	list_each(node, &feed->domains) {
 		struct domain *domain = container_of(node, struct domain, in_feed);
 		if (feed->lane.state == LANE_UP)
 			queue_restart(domain, false);
@@ -302,7 +303,7 @@ static struct outbound *idle_connection(struct feed *feed)
 static struct item *next_item(struct feed *feed, bool *ret_canary)
 {
 	*ret_canary = true;
-	list_each (node, &feed->domains) {
+	list_each(node, &feed->domains) {
 		struct domain *domain = container_of(node, struct domain, in_feed);
 		struct item *item = domain->flow.state == DOMAIN_REFUSING ? refusing_canary(domain) : NULL;
 		if (item != NULL)
@@ -324,7 +325,7 @@ static uint32_t ready_items(struct feed *feed)
 {
 	uint32_t ready = 0;
 
-	list_each (node, &feed->domains) {
+	list_each(node, &feed->domains) {
 		struct domain *domain = container_of(node, struct domain, in_feed);
 		struct domain_permit permit = domain_permit(&domain->flow, feed->relay->now.now_us);
 		if (permit.flow)
@@ -352,7 +353,7 @@ static void open_connections(struct feed *feed, uint32_t sends, uint32_t connect
 
 static void send_what_is_permitted(struct feed *feed, struct lane_permit permit)
 {
-	list_each (node, &feed->domains) {
+	list_each(node, &feed->domains) {
 		struct domain *domain = container_of(node, struct domain, in_feed);
 		struct domain_permit may = domain_permit(&domain->flow, feed->relay->now.now_us);
 		if (may.flow) {
@@ -382,7 +383,7 @@ static void send_what_is_permitted(struct feed *feed, struct lane_permit permit)
 
 static void wind_up(struct feed *feed)
 {
-	list_each_safe (node, after, &feed->idle)
+	list_each_safe(node, after, &feed->idle)
 		outbound_quit(container_of(node, struct outbound, in_idle));
 	if (feed->connection_count == 0)
 		feed_free(feed);

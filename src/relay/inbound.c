@@ -154,6 +154,26 @@ static void answer(struct inbound *in, uint16_t code, const char *status, const 
 	smtp_server_answer(in->server, &reply, in->relay->now.now_us);
 }
 
+static void note_refusal(struct inbound *in, const struct smtp_server_recipient *recipient,
+			 const struct reply *reply)
+{
+	struct relay *relay = in->relay;
+	char words[STORE_REPLY_MAX];
+
+	(void)reply_format(reply, words, sizeof(words));
+	struct store_end end = {
+	    .ended_ms = relay->now.wall_ms,
+	    .state = STORE_REFUSED,
+	    .at_door = true,
+	    .reverse_path = smtp_server_transaction(in->server)->reverse_path,
+	    .forward_path = recipient->forward_path,
+	    .reply = slice_of(words),
+	    .relay = slice_of(in->client_address),
+	};
+	relay->counters.refused_recipients++;
+	relay->ports.store->ops->note_end(relay->ports.store, &end);
+}
+
 static void check_recipient(struct inbound *in)
 {
 	const struct smtp_server_recipient *recipient = smtp_server_recipient(in->server);
@@ -161,19 +181,8 @@ static void check_recipient(struct inbound *in)
 	struct reply reply;
 
 	inbound_check_recipient(in, recipient, &reply);
-	if (!reply_positive(&reply)) {
-		const struct smtp_server_transaction *t = smtp_server_transaction(in->server);
-		struct store_end end = {.accepted_ms = 0,
-					.ended_ms = relay->now.wall_ms,
-					.state = STORE_REFUSED,
-					.at_door = true,
-					.reverse_path = t->reverse_path,
-					.forward_path = recipient->forward_path,
-					.reply = slice_of(reply.text),
-					.relay = slice_of(in->client_address)};
-		relay->counters.refused_recipients++;
-		relay->ports.store->ops->note_end(relay->ports.store, &end);
-	}
+	if (!reply_positive(&reply))
+		note_refusal(in, recipient, &reply);
 	smtp_server_answer(in->server, &reply, relay->now.now_us);
 }
 

@@ -7,7 +7,7 @@ struct domain *inbound_domain(const struct relay *relay, struct slice name)
 	/* "<postmaster>" (RFC 5321 §4.5.1): somebody who runs mail here reads it: the domain served longest.
 	 */
 	struct domain *first = NULL;
-	list_each (node, &relay->domains_by_name) {
+	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
 		if (first == NULL || domain->number < first->number)
 			first = domain;

@@ -94,7 +94,7 @@ void outbound_init_timer(struct outbound *out)
 
 bool outbound_others_open(const struct outbound *out)
 {
-	list_each (node, &out->feed->connections) {
+	list_each(node, &out->feed->connections) {
 		const struct outbound *other = container_of(node, struct outbound, in_feed);
 		if (other != out && other->state >= OUTBOUND_IDLE && other->state <= OUTBOUND_RECORDING)
 			return true;

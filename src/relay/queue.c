@@ -156,7 +156,7 @@ static void tell_turns(struct domain *domain)
 
 static void end_reset(struct queue_end *end, uint64_t cursor)
 {
-	list_each_safe (node, after, &end->ready)
+	list_each_safe(node, after, &end->ready)
 		item_free(container_of(node, struct item, in_end));
 	end->ready_count = 0;
 	end->cursor = cursor;
@@ -401,7 +401,7 @@ struct item *queue_take_canary(struct domain *domain, uint32_t tried)
 	struct item *sorted[QUEUE_CANARY_CHOICE];
 	uint32_t count = 0;
 
-	list_each (node, &end->ready) {
+	list_each(node, &end->ready) {
 		struct item *item = container_of(node, struct item, in_end);
 		uint32_t place = count++;
 		while (place > 0 && better_canary(item, sorted[place - 1])) {

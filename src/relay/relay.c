@@ -57,27 +57,27 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 
 static void free_inbounds(struct relay *relay)
 {
-	list_each_safe (node, after, &relay->inbounds)
+	list_each_safe(node, after, &relay->inbounds)
 		inbound_free(container_of(node, struct inbound, in_relay));
 	commit_free_all(relay);
 }
 
 static void free_feeds(struct relay *relay)
 {
-	list_each_safe (node, after, &relay->feeds_by_name) {
+	list_each_safe(node, after, &relay->feeds_by_name) {
 		struct feed *feed = container_of(node, struct feed, by_name);
-		list_each_safe (conn, next, &feed->connections)
+		list_each_safe(conn, next, &feed->connections)
 			outbound_kill(container_of(conn, struct outbound, in_feed));
 	}
 }
 
 static void free_domains(struct relay *relay)
 {
-	list_each_safe (node, after, &relay->domains_by_name)
+	list_each_safe(node, after, &relay->domains_by_name)
 		domain_free(container_of(node, struct domain, by_name));
-	list_each_safe (feed, next, &relay->feeds_by_name)
+	list_each_safe(feed, next, &relay->feeds_by_name)
 		feed_free(container_of(feed, struct feed, by_name));
-	list_each_safe (session, later, &relay->buried)
+	list_each_safe(session, later, &relay->buried)
 		outbound_unbury(container_of(session, struct outbound, in_feed));
 }
 
@@ -116,7 +116,7 @@ void relay_run(struct relay *relay)
 	/* Feeds that are woken meanwhile come at the end; each is run at most once in this turn. */
 	struct list turn;
 	list_init(&turn);
-	list_each_safe (node, after, &relay->dispatch) {
+	list_each_safe(node, after, &relay->dispatch) {
 		list_remove(node);
 		list_add_last(&turn, node);
 	}
@@ -138,14 +138,14 @@ void relay_shut_down(struct relay *relay)
 {
 	relay_enter(relay);
 	relay->shutting_down = true;
-	list_each_safe (node, after, &relay->inbounds) {
+	list_each_safe(node, after, &relay->inbounds) {
 		struct inbound *in = container_of(node, struct inbound, in_relay);
 		smtp_server_shut_down(in->server);
 		inbound_run(in);
 	}
-	list_each (node, &relay->feeds_by_name) {
+	list_each(node, &relay->feeds_by_name) {
 		struct feed *feed = container_of(node, struct feed, by_name);
-		list_each_safe (idle, next, &feed->idle)
+		list_each_safe(idle, next, &feed->idle)
 			outbound_quit(container_of(idle, struct outbound, in_idle));
 	}
 	if (relay->ready)

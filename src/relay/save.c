@@ -156,7 +156,7 @@ static void load_page(struct relay *relay, struct slice after);
 static void loaded_all(struct relay *relay)
 {
 	relay->ready = true;
-	list_each (node, &relay->domains_by_name) {
+	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
 		if (domain->by_mx)
 			discover_start(domain);
@@ -301,12 +301,12 @@ static void save_flow(struct domain *domain)
 
 void save_changes(struct relay *relay)
 {
-	list_each (node, &relay->feeds_by_name) {
+	list_each(node, &relay->feeds_by_name) {
 		struct feed *feed = container_of(node, struct feed, by_name);
 		if (feed->changed)
 			save_feed(feed);
 	}
-	list_each (node, &relay->domains_by_name) {
+	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
 		if (domain->flow_changed && !domain->removing)
 			save_flow(domain);

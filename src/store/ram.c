@@ -49,8 +49,7 @@ static uint64_t due_turn(struct ram *ram, const struct op *op)
 		due += 1 + rng_below(&ram->rng, ram->config.faults.late_polls_max);
 	if (ram->late_until <= due)
 		return due;
-	list_each(node, &ram->ops)
-	{
+	list_each(node, &ram->ops) {
 		const struct op *other = container_of(node, struct op, node);
 		if (other->key == op->key && other->due > due)
 			due = other->due;
@@ -366,7 +365,7 @@ static void ram_close(struct store *store)
 	while (ram->pending > 0 || ram->refused.count > 0)
 		ram_poll(store);
 	list_each_safe(node, after, &ram->messages)
-	    ram_message_free(container_of(node, struct ram_message, node));
+		ram_message_free(container_of(node, struct ram_message, node));
 	ram_state_deinit(&ram->state);
 	free(ram);
 }

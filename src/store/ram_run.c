@@ -256,8 +256,7 @@ static void complete(struct ram *ram, struct op *op)
 
 static void gather_ready(struct ram *ram)
 {
-	list_each_safe(node, after, &ram->ops)
-	{
+	list_each_safe(node, after, &ram->ops) {
 		struct op *op = container_of(node, struct op, node);
 		if (op->due > ram->turn)
 			continue;
@@ -306,7 +305,7 @@ void ram_store_crash(struct store *store)
 		for (struct list *node; (node = list_first(lists[i])) != NULL; happened -= happened > 0)
 			forget(ram, container_of(node, struct op, node), happened > 0);
 	list_each_safe(node, after, &ram->messages)
-	    ram_message_free(container_of(node, struct ram_message, node));
+		ram_message_free(container_of(node, struct ram_message, node));
 	ram_state_settle(&ram->state);
 	ram->pending = 0;
 	ram->refused.count = 0;

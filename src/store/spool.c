@@ -79,7 +79,8 @@ static void take_effect(struct spool *spool, struct spool_write *w)
 	}
 	if (w->kind == RECORD_BODY)
 		return;
-	int header = record_header(slice_from(buffer_slice(&w->run), w->last_at), w->at.segment, &record);
+	int header =
+	    record_header(slice_from(buffer_slice(&w->run), w->last_at), w->at.segment, at.offset, &record);
 	check(header == 1);
 	struct slice payload = slice_upto(
 	    slice_from(buffer_slice(&w->run), w->last_at + (size_t)RECORD_HEADER_BYTES), record.length);
@@ -130,8 +131,7 @@ static void complete_reads(struct spool *spool)
 	struct list ready;
 
 	list_init(&ready);
-	list_each_safe(node, after, &spool->reads)
-	{
+	list_each_safe(node, after, &spool->reads) {
 		if (container_of(node, struct spool_read, node)->barrier > spool->done_seq)
 			continue;
 		list_remove(node);
@@ -247,8 +247,7 @@ void spool_state(const struct store *store, struct spool_state *ret_state)
 
 static void free_lists(struct spool *spool)
 {
-	list_each_safe(node, after, &spool->writer.done)
-	{
+	list_each_safe(node, after, &spool->writer.done) {
 		struct spool_write *w = container_of(node, struct spool_write, node);
 		list_remove(node);
 		if (w->kind == RECORD_BODY)
@@ -257,9 +256,11 @@ static void free_lists(struct spool *spool)
 			write_free(w);
 	}
 	list_each_safe(node, after, &spool->messages)
-	    message_free(container_of(node, struct spool_message, node));
-	list_each_safe(node, after, &spool->reads) read_free(container_of(node, struct spool_read, node));
-	list_each_safe(node, after, &spool->notes) write_free(container_of(node, struct spool_write, node));
+		message_free(container_of(node, struct spool_message, node));
+	list_each_safe(node, after, &spool->reads)
+		read_free(container_of(node, struct spool_read, node));
+	list_each_safe(node, after, &spool->notes)
+		write_free(container_of(node, struct spool_write, node));
 }
 
 static void spool_free(struct spool *spool)

@@ -1,4 +1,5 @@
 /* Reading the body of a message from the log, frame by frame, each with its checksum. */
+#include <errno.h>
 #include <string.h>
 
 #include "store/spool_internal.h"
@@ -56,12 +57,12 @@ static int read_frame(struct spool *spool, const struct frame *frame, size_t at)
 	int file = segments_file(&spool->segments, frame->segment);
 
 	if (file < 0)
-		return file == ERR_MISSING ? ERR_CORRUPT : ERR_IO;
+		return file == -ENOENT ? ERR_CORRUPT : ERR_IO;
 	int error = read_all(spool, file, to, size, frame->offset);
 	if (error != 0)
 		return error;
-	if (record_read(slice_make(to, size), frame->segment, &record) != 1 || record.kind != RECORD_BODY ||
-	    record.length != frame->bytes)
+	if (record_read(slice_make(to, size), frame->segment, frame->offset, &record) != 1 ||
+	    record.kind != RECORD_BODY || record.length != frame->bytes)
 		return ERR_CORRUPT;
 	memmove(to, record.payload.data + frame->skip, frame->bytes - frame->skip);
 	return 0;

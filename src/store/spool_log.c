@@ -185,7 +185,7 @@ static int next_segment(struct spool_log *log)
 
 static void set_results(struct list *writes, enum store_result result, enum store_reason reason)
 {
-	list_each (node, writes) {
+	list_each(node, writes) {
 		struct spool_write *w = container_of(node, struct spool_write, node);
 		w->result = result;
 		w->reason = reason;
@@ -197,11 +197,11 @@ static uint32_t place(struct spool_log *log, struct list *writes, int *ret_count
 	uint32_t offset = log->tail.offset;
 	int count = 0;
 
-	list_each (node, writes) {
+	list_each(node, writes) {
 		struct spool_write *w = container_of(node, struct spool_write, node);
 		struct slice run = buffer_slice(&w->run);
 		check(count < LOG_BATCH_OPS && run.size < UINT32_MAX - offset);
-		record_seal_all((char *)run.data, run.size, log->tail.segment, log->tail.offset,
+		record_seal_all((char *)run.data, run.size, log->tail.segment, log->tail.offset, offset,
 				log->tail.offset == 0 ? log->previous_end : 0);
 		w->at = (struct position){.segment = log->tail.segment, .offset = offset};
 		log->pieces[count++] = (struct iovec){.iov_base = (char *)run.data, .iov_len = run.size};
@@ -265,7 +265,7 @@ static int write_and_sync(struct spool_log *log, struct list *writes, bool *ret_
 /* Takes out what asks for new space, and refuses it. */
 static void refuse_growing(struct list *writes, struct list *refused)
 {
-	list_each_safe (node, after, writes) {
+	list_each_safe(node, after, writes) {
 		if (!container_of(node, struct spool_write, node)->grows)
 			continue;
 		list_remove(node);

@@ -186,8 +186,7 @@ void spool_call_rooms(struct spool *spool)
 	struct list ready;
 
 	list_init(&ready);
-	list_each_safe(node, after, &spool->rooms)
-	{
+	list_each_safe(node, after, &spool->rooms) {
 		const struct spool_message *m = container_of(node, struct spool_message, room_node);
 		if (credit_of(m) == 0 && m->error == 0)
 			continue;

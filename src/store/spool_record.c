@@ -87,7 +87,8 @@ int record_finish(struct buffer *to, size_t at, enum record_kind kind)
 	return 0;
 }
 
-void record_seal_all(char *bytes, size_t size, uint64_t segment, uint32_t batch, uint32_t previous_end)
+void record_seal_all(char *bytes, size_t size, uint64_t segment, uint32_t batch, uint32_t offset,
+		     uint32_t previous_end)
 {
 	size_t at = 0;
 
@@ -97,20 +98,20 @@ void record_seal_all(char *bytes, size_t size, uint64_t segment, uint32_t batch,
 		set_u64(header + AT_SEGMENT, segment);
 		set_u32(header + AT_BATCH, batch);
 		set_u32(header + AT_PREVIOUS_END, previous_end);
-		set_u64(header + AT_HEADER_SUM, XXH3_64bits(header, AT_HEADER_SUM));
+		set_u64(header + AT_HEADER_SUM, XXH3_64bits_withSeed(header, AT_HEADER_SUM, offset + at));
 		at += record_size(get_u32(header + AT_LENGTH));
 	}
 	check(at == size);
 }
 
-int record_header(struct slice bytes, uint64_t segment, struct record *ret_record)
+int record_header(struct slice bytes, uint64_t segment, uint64_t offset, struct record *ret_record)
 {
 	const char *header = bytes.data;
 
 	if (bytes.size < RECORD_HEADER_BYTES)
 		return 0;
 	if (memcmp(header, magic, sizeof(magic)) != 0 || get_u64(header + AT_SEGMENT) != segment ||
-	    get_u64(header + AT_HEADER_SUM) != XXH3_64bits(header, AT_HEADER_SUM))
+	    get_u64(header + AT_HEADER_SUM) != XXH3_64bits_withSeed(header, AT_HEADER_SUM, offset))
 		return ERR_CORRUPT;
 	if ((uint8_t)header[AT_VERSION] > RECORD_FORMAT || header[AT_CODEC] != 0 ||
 	    get_u32(header + AT_KEY) != 0)
@@ -124,15 +125,16 @@ int record_header(struct slice bytes, uint64_t segment, struct record *ret_recor
 	    .key = get_u32(header + AT_KEY),
 	    .segment = segment,
 	    .batch = get_u32(header + AT_BATCH),
+	    .previous_end = get_u32(header + AT_PREVIOUS_END),
 	    .length = length,
 	};
 	return 1;
 }
 
-int record_read(struct slice bytes, uint64_t segment, struct record *ret_record)
+int record_read(struct slice bytes, uint64_t segment, uint64_t offset, struct record *ret_record)
 {
 	struct record record;
-	int result = record_header(bytes, segment, &record);
+	int result = record_header(bytes, segment, offset, &record);
 
 	if (result <= 0)
 		return result;
@@ -145,14 +147,14 @@ int record_read(struct slice bytes, uint64_t segment, struct record *ret_record)
 	return 1;
 }
 
-size_t record_search(struct slice bytes, size_t from, uint64_t segment)
+size_t record_search(struct slice bytes, size_t from, uint64_t segment, uint64_t offset)
 {
 	struct record record;
 
 	check(from % RECORD_ALIGN == 0);
 	for (size_t at = from; at + RECORD_HEADER_BYTES <= bytes.size; at += RECORD_ALIGN)
 		if (memcmp(bytes.data + at, magic, sizeof(magic)) == 0 &&
-		    record_header(slice_from(bytes, at), segment, &record) != ERR_CORRUPT)
+		    record_header(slice_from(bytes, at), segment, offset + at, &record) != ERR_CORRUPT)
 			return at;
 	return bytes.size;
 }

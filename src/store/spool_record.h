@@ -13,8 +13,8 @@
  *    24  u32  offset at which the group commit began: all records with the same one became durable together
  *    28  u32  in the first group commit of a segment, the end of the one before, when it is known; else 0
  *    32  u64  XXH3-64 of the payload as stored
- *    40  u64  XXH3-64 of the 40 bytes before
- *    48  payload, filled up with zeros to a multiple of 8
+ *    40  u64  XXH3-64 of the 40 bytes before, seeded with the record's offset: a record is valid at its place
+ * only 48  payload, filled up with zeros to a multiple of 8
  *
  * Integers are little-endian. Known gap: codec and key id are always 0 so far.
  */
@@ -61,17 +61,18 @@ size_t record_size(size_t payload_bytes);
 /* Appending: record_begin, the payload, record_finish with the position that begin gave. ERR_MEMORY. */
 nodiscard int record_begin(struct buffer *to, size_t *ret_at);
 nodiscard int record_finish(struct buffer *to, size_t at, enum record_kind kind);
-/* The last step, when the place is known, for all records of the bytes. */
-void record_seal_all(char *bytes, size_t size, uint64_t segment, uint32_t batch, uint32_t previous_end);
+/* The last step, when the place is known (offset: of the bytes), for all records of the bytes. */
+void record_seal_all(char *bytes, size_t size, uint64_t segment, uint32_t batch, uint32_t offset,
+		     uint32_t previous_end);
 
-/* Reads the header at the front of bytes: 1 a valid one of this segment; 0 bytes are too few for a header;
+/* Reads the header at the front of bytes: 1 a valid one of this place; 0 bytes are too few for a header;
  * ERR_CORRUPT; ERR_VERSION when it is whole but of a newer format. The payload is not looked at. */
-nodiscard int record_header(struct slice bytes, uint64_t segment, struct record *ret_record);
+nodiscard int record_header(struct slice bytes, uint64_t segment, uint64_t offset, struct record *ret_record);
 /* The same, and the payload: 0 also when bytes end within the record. */
-nodiscard int record_read(struct slice bytes, uint64_t segment, struct record *ret_record);
+nodiscard int record_read(struct slice bytes, uint64_t segment, uint64_t offset, struct record *ret_record);
 
-/* Offset of the first place from `from` on (a multiple of 8) at which a valid header of this segment stands;
- * bytes.size when there is none. */
-size_t record_search(struct slice bytes, size_t from, uint64_t segment);
+/* Position of the first place from `from` on (a multiple of 8) at which a valid header of this segment
+ * stands; bytes.size when there is none. offset: of the bytes. */
+size_t record_search(struct slice bytes, size_t from, uint64_t segment, uint64_t offset);
 
 #endif

@@ -1,5 +1,6 @@
 #include "store/spool_segment.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,7 +179,7 @@ int segments_file(struct segment_table *table, uint64_t number)
 	char name[FILE_NAME_SIZE];
 
 	if (s == NULL)
-		return ERR_MISSING;
+		return -ENOENT;
 	s->last_read = ++table->reads;
 	if (s->file >= 0)
 		return s->file;

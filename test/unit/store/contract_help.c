@@ -4,6 +4,8 @@
 
 enum { PATIENCE = 100000 }; /* polls */
 
+const struct contract_backend help_plain = {.name = "plain"};
+
 static int order_of_completion; /* a test process asks from one thread */
 
 static struct found walk_answer;

@@ -26,6 +26,9 @@ struct answer {
 	enum store_reason reason;
 };
 
+/* For a store that nobody needs to wait for or open again. */
+extern const struct contract_backend help_plain;
+
 enum { FOUND_MAX = STORE_WALK_MAX, FOUND_BODY_MAX = 4 * 1024 * 1024 };
 
 /* A walk's answer, kept beyond the call. */

@@ -322,7 +322,7 @@ static void check_ends(struct contract *c, const struct history *h)
 
 void history_check(struct history *h, struct store *store)
 {
-	struct contract c = {.store = store, .backend = &(const struct contract_backend){.name = "history"}};
+	struct contract c = {.store = store, .backend = &help_plain};
 	struct store_totals totals;
 	uint64_t queued = 0;
 
@@ -342,8 +342,7 @@ void history_check(struct history *h, struct store *store)
 
 void history_check_readable(struct history *h)
 {
-	struct contract c = {.store = h->store,
-			     .backend = &(const struct contract_backend){.name = "history"}};
+	struct contract c = {.store = h->store, .backend = &help_plain};
 
 	for (size_t i = 0; i < h->message_count; i++) {
 		const struct history_message *m = &h->messages[i];

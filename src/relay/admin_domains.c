@@ -15,6 +15,7 @@ struct domain_request {
 	char name[RELAY_DOMAIN_NAME_MAX + 1];
 	char outcome[ADMIN_MESSAGE_MAX]; /* what will be said once it is durable */
 	bool undo_add;			 /* a failed write takes the domain away again */
+	int error;			 /* what free_when_at_rest answers */
 };
 
 static struct domain *requested(const struct domain_request *r)
@@ -36,10 +37,20 @@ static struct domain_request *new_request(struct relay *relay, struct slice name
 	return r;
 }
 
+static void not_ready(struct relay *relay, admin_done *done, void *owner)
+{
+	admin_request_answer(relay, done, owner, ERR_STATE,
+			     "restante is reading its state: try again in a moment");
+}
+
 static struct domain *find_or_answer(struct relay *relay, struct slice name, admin_done *done, void *owner)
 {
 	struct domain *domain = domain_find(relay, name);
 
+	if (!relay->ready) {
+		not_ready(relay, done, owner);
+		return NULL;
+	}
 	if (domain == NULL)
 		admin_request_answer(
 		    relay, done, owner, ERR_MISSING,
@@ -51,6 +62,40 @@ static struct domain *find_or_answer(struct relay *relay, struct slice name, adm
 
 /* --- writing --- */
 
+static bool holds_mail(const struct domain *domain)
+{
+	struct store_counts held;
+	struct store *store = domain->relay->ports.store;
+
+	store->ops->count(store, domain->number, &held);
+	return held.messages > 0;
+}
+
+/* The domain goes once nothing of it is in memory or being read. If mail came in before the door was shut, it
+ * stays, and its record is written again. */
+static void free_when_at_rest(struct timer *timer)
+{
+	struct domain_request *r = container_of(timer, struct domain_request, request.timer);
+	struct relay *relay = r->request.relay;
+	struct domain *domain = requested(r);
+
+	if (domain != NULL && holds_mail(domain)) {
+		domain->removing = false;
+		domain->destination_changed = true;
+		domain_wake(domain);
+		admin_request_finish(&r->request, ERR_STATE, "mail came in for %s meanwhile: it stays",
+				     r->name);
+		return;
+	}
+	if (domain != NULL && (!queue_at_rest(&domain->queue) || relay->committing.count > 0)) {
+		timer_set(&relay->timers, timer, relay->now.now_us + CLOCK_MS(50));
+		return;
+	}
+	if (domain != NULL)
+		domain_free(domain);
+	admin_request_finish(&r->request, r->error, "%s", r->outcome);
+}
+
 static void written(void *owner, enum store_result result, enum store_reason reason)
 {
 	struct domain_request *r = owner;
@@ -59,19 +104,29 @@ static void written(void *owner, enum store_result result, enum store_reason rea
 
 	relay_enter(relay);
 	relay->operations--;
+	if (domain != NULL)
+		domain->puts--;
 	if (result == STORE_OK) {
 		admin_request_finish(&r->request, 0, "%s", r->outcome);
 		return;
 	}
-	if (r->undo_add && domain != NULL && queue_at_rest(&domain->queue))
-		domain_free(domain);
-	admin_request_finish(&r->request, ERR_IO, "the change could not be written to the store: %s",
-			     reason == STORE_REASON_FULL ? "the disk is full" : "see the log for the reason");
+	(void)snprintf(r->outcome, sizeof(r->outcome), "the change could not be written to the store: %s",
+		       reason == STORE_REASON_FULL ? "the disk is full" : "see the log for the reason");
+	if (r->undo_add && domain != NULL) {
+		domain->removing = true;
+		r->error = ERR_IO;
+		r->request.timer.fire = free_when_at_rest;
+		timer_set(&relay->timers, &r->request.timer, relay->now.now_us);
+		return;
+	}
+	admin_request_finish(&r->request, ERR_IO, "%s", r->outcome);
 }
 
 static void write_down(struct domain_request *r, struct domain *domain)
 {
-	if (save_domain(domain, written, r) != 0)
+	if (save_domain(domain, written, r) == 0)
+		domain->puts++;
+	else
 		admin_request_finish_later(&r->request, ERR_MEMORY, "out of memory");
 }
 
@@ -118,6 +173,22 @@ static void describe(const struct domain *domain, char *ret_text, size_t size)
 			       domain->relay->config.hostname);
 }
 
+/* One under which nothing is held: mail of a domain whose record was lost must never go to another one's
+ * server. */
+static uint32_t new_number(struct relay *relay)
+{
+	struct store *store = relay->ports.store;
+	struct store_counts held;
+	uint32_t number;
+
+	do {
+		number = relay->next_domain_number++;
+		store->ops->count(store, number, &held);
+	} while (held.messages > 0);
+	save_number(relay, number);
+	return number;
+}
+
 static void discovered(void *owner, struct domain *domain)
 {
 	struct domain_request *r = owner;
@@ -133,6 +204,10 @@ void admin_domain_add(struct relay *relay, struct slice name, const struct slice
 	char why[512];
 
 	relay_enter(relay);
+	if (!relay->ready) {
+		not_ready(relay, done, owner);
+		return;
+	}
 	if (name.size > 0 && name.data[name.size - 1] == '.')
 		name.size--;
 	if (!address_valid_domain(name, false)) {
@@ -157,7 +232,7 @@ void admin_domain_add(struct relay *relay, struct slice name, const struct slice
 	struct domain_request *r = new_request(relay, name, done, owner);
 	if (r == NULL)
 		return;
-	struct domain *domain = domain_new(relay, name, relay->next_domain_number++);
+	struct domain *domain = domain_new(relay, name, new_number(relay));
 	if (domain == NULL) {
 		admin_request_finish_later(&r->request, ERR_MEMORY, "out of memory");
 		return;
@@ -198,6 +273,7 @@ static int set_hosts(struct domain *domain, struct slice value, char *ret_why, s
 
 	if (slice_equal_nocase(value, SLICE("mx"))) {
 		domain->by_mx = true;
+		domain->damaged = false;
 		discover_start(domain);
 		return 0;
 	}
@@ -205,8 +281,10 @@ static int set_hosts(struct domain *domain, struct slice value, char *ret_why, s
 	int error = parse_destinations(texts, count, &destination, ret_why, size);
 	if (error == 0) {
 		domain->by_mx = false;
+		domain->damaged = false;
 		discover_stop(domain);
 		domain_set_destination(domain, &destination, (struct slice){.data = NULL, .size = 0});
+		domain_discovered(domain); /* an add that waited for the MX has its answer */
 	}
 	return error;
 }
@@ -242,6 +320,8 @@ void admin_domain_set(struct relay *relay, struct slice name, struct slice key, 
 	struct domain *domain = find_or_answer(relay, name, done, owner);
 	if (domain == NULL)
 		return;
+	if (domain->number >= DOMAIN_NUMBER_MAX) /* its record was lost */
+		domain->number = new_number(relay);
 	int error = set_key(domain, key, value, why, sizeof(why));
 	if (error != 0) {
 		admin_request_answer(relay, done, owner, error, "%s", why);
@@ -258,22 +338,6 @@ void admin_domain_set(struct relay *relay, struct slice name, struct slice key, 
 }
 
 /* --- remove --- */
-
-/* A read of its queue may still be under way. */
-static void free_when_at_rest(struct timer *timer)
-{
-	struct domain_request *r = container_of(timer, struct domain_request, request.timer);
-	struct relay *relay = r->request.relay;
-	struct domain *domain = requested(r);
-
-	if (domain != NULL && !queue_at_rest(&domain->queue)) {
-		timer_set(&relay->timers, timer, relay->now.now_us + CLOCK_MS(50));
-		return;
-	}
-	if (domain != NULL)
-		domain_free(domain);
-	admin_request_finish(&r->request, 0, "%s is not served any more: point its MX elsewhere", r->name);
-}
 
 static void removed(void *owner, enum store_result result, enum store_reason reason)
 {
@@ -310,19 +374,44 @@ void admin_domain_remove(struct relay *relay, struct slice name, admin_done *don
 		    domain->name, (unsigned long long)held.messages);
 		return;
 	}
-	if (domain->removing || domain->queue.items.count > 0 || relay->committing.count > 0) {
+	if (domain->removing || domain->discovered != NULL || domain->puts > 0) {
 		admin_request_answer(relay, done, owner, ERR_STATE,
-				     "mail is coming in just now: try again in a moment");
+				     "%s is being changed just now: try again in a moment", domain->name);
 		return;
 	}
 	struct domain_request *r = new_request(relay, name, done, owner);
 	if (r == NULL)
 		return;
+	(void)snprintf(r->outcome, sizeof(r->outcome), "%s is not served any more: point its MX elsewhere",
+		       domain->name);
 	domain->removing = true; /* RCPT is answered 451 meanwhile: nothing can come in between */
 	save_remove_domain(domain, removed, r);
 }
 
 /* --- by hand --- */
+
+static void flow_written(void *owner, enum store_result result, enum store_reason reason)
+{
+	struct domain_request *r = owner;
+	struct relay *relay = r->request.relay;
+
+	relay_enter(relay);
+	relay->operations--;
+	if (result == STORE_OK) {
+		admin_request_finish(&r->request, 0, "%s", r->outcome);
+		return;
+	}
+	relay->save_failed = true; /* tried again at each round */
+	admin_request_finish(
+	    &r->request, ERR_IO,
+	    "it is done, but could not be written to the store: a restart may forget it; see the log");
+}
+
+static void write_flow(struct domain_request *r, struct domain *domain)
+{
+	if (save_flow(domain, flow_written, r) != 0)
+		admin_request_finish_later(&r->request, ERR_MEMORY, "out of memory");
+}
 
 void admin_hold(struct relay *relay, struct slice name, int64_t until_ms, admin_done *done, void *owner)
 {
@@ -335,10 +424,13 @@ void admin_hold(struct relay *relay, struct slice name, int64_t until_ms, admin_
 		admin_request_answer(relay, done, owner, ERR_SYNTAX, "the hold would end in the past");
 		return;
 	}
+	struct domain_request *r = new_request(relay, name, done, owner);
+	if (r == NULL)
+		return;
 	domain_flow_was(domain, domain_pause(&domain->flow, until_ms, relay->now.wall_ms));
-	save_changes(relay);
-	admin_request_answer(relay, done, owner, 0, "%s: mail is accepted and held until %s", domain->name,
-			     until_ms != 0 ? "the time given, or `restante resume`" : "`restante resume`");
+	(void)snprintf(r->outcome, sizeof(r->outcome), "%s: mail is accepted and held until %s", domain->name,
+		       until_ms != 0 ? "the time given, or `restante resume`" : "`restante resume`");
+	write_flow(r, domain);
 }
 
 void admin_resume(struct relay *relay, struct slice name, admin_done *done, void *owner)
@@ -348,14 +440,17 @@ void admin_resume(struct relay *relay, struct slice name, admin_done *done, void
 
 	if (domain == NULL)
 		return;
+	struct domain_request *r = new_request(relay, name, done, owner);
+	if (r == NULL)
+		return;
 	bool changed = domain_resume(&domain->flow, relay->now.wall_ms);
 	domain_flow_was(domain, changed);
 	if (domain->feed != NULL)
 		lane_hint(&domain->feed->lane, true, relay->now.now_us);
 	domain_wake(domain);
-	save_changes(relay);
-	admin_request_answer(relay, done, owner, 0, changed ? "%s: mail flows again" : "%s was not on hold",
-			     domain->name);
+	(void)snprintf(r->outcome, sizeof(r->outcome),
+		       changed ? "%s: mail flows again" : "%s was not on hold", domain->name);
+	write_flow(r, domain);
 }
 
 void admin_probe(struct relay *relay, struct slice name, admin_done *done, void *owner)

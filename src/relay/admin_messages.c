@@ -324,6 +324,8 @@ static void change_found(struct message_request *m, const struct store_entry *en
 		admin_request_finish(&m->request, ERR_MEMORY, "out of memory");
 		return;
 	}
+	list_each(node, &relay->domains_by_name)
+		queue_forget(container_of(node, struct domain, by_name), entry->id);
 	for (uint32_t i = 0; i < entry->envelope.recipient_count; i++) {
 		const struct store_recipient *r = &entry->envelope.recipients[i];
 		if (r->state != STORE_QUEUED)

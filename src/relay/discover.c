@@ -8,12 +8,24 @@ static bool is_us(const struct relay *relay, const char *host)
 	return slice_equal_nocase(slice_of(host), slice_of(relay->config.hostname));
 }
 
+/* Hosts of equal preference in the order of their names: name servers shuffle them. */
+static bool comes_before(const struct host *a, const struct host *b)
+{
+	return a->preference < b->preference ||
+	       (a->preference == b->preference && strcmp(a->name, b->name) < 0);
+}
+
 static void add_host(struct destination *destination, const char *name, uint16_t preference)
 {
-	struct host *host = &destination->hosts[destination->count++];
+	struct host host = {.preference = preference};
+	size_t place = destination->count++;
 
-	*host = (struct host){.preference = preference};
-	(void)snprintf(host->name, sizeof(host->name), "%s", name);
+	(void)snprintf(host.name, sizeof(host.name), "%s", name);
+	while (place > 0 && comes_before(&host, &destination->hosts[place - 1])) {
+		destination->hosts[place] = destination->hosts[place - 1];
+		place--;
+	}
+	destination->hosts[place] = host;
 }
 
 /* The smallest preference value among the records that are us; -1: none is. */
@@ -102,7 +114,8 @@ static void looked_up(void *owner, const struct resolver_answer *answer)
 	relay_enter(relay);
 	domain->mx_query = NULL;
 	discover_beyond_us(relay, domain->name, answer, &found);
-	if (found.count > 0 && !destination_equal(&found, &domain->destination)) {
+	bool same = domain->feed != NULL && destination_equal(&found, &domain->destination);
+	if (found.count > 0 && !same) {
 		domain_set_destination(domain, &found, (struct slice){.data = NULL, .size = 0});
 		domain->destination_changed = true;
 	} else if (found.count == 0 && domain->destination.count == 0) {

@@ -50,6 +50,14 @@ static void flow_timer_fired(struct timer *timer)
 	domain_wake(domain);
 }
 
+static void destination_timer_fired(struct timer *timer)
+{
+	struct domain *domain = container_of(timer, struct domain, destination_timer);
+	struct destination destination = domain->destination;
+
+	domain_set_destination(domain, &destination, SLICE("short of memory"));
+}
+
 static void insert_by_name(struct relay *relay, struct domain *domain)
 {
 	struct list *place = relay->domains_by_name.next;
@@ -80,6 +88,7 @@ struct domain *domain_new(struct relay *relay, struct slice name, uint32_t numbe
 	insert_by_name(relay, domain);
 	domain_flow_init(&domain->flow, relay->now.wall_ms);
 	domain->flow_timer.fire = flow_timer_fired;
+	domain->destination_timer.fire = destination_timer_fired;
 	queue_init(&domain->queue, domain,
 		   relay->ports.store->ops->next_id(relay->ports.store, relay->now.wall_ms));
 	return domain;
@@ -93,6 +102,7 @@ void domain_free(struct domain *domain)
 	if (domain->feed != NULL)
 		feed_leave(domain->feed, domain);
 	timer_clear(&relay->timers, &domain->flow_timer);
+	timer_clear(&relay->timers, &domain->destination_timer);
 	queue_deinit(&domain->queue);
 	map_remove(&relay->domains, &domain->node);
 	list_remove(&domain->by_name);
@@ -188,6 +198,8 @@ void domain_set_destination(struct domain *domain, const struct destination *des
 	struct feed *feed = destination->count > 0 ? feed_for(relay, destination) : NULL;
 
 	domain->destination = *destination;
+	if (feed != NULL && feed == domain->feed && feed->domain_count == 1)
+		feed_prefer(feed, destination);
 	if (feed != domain->feed || feed == NULL) {
 		queue_drop(domain);
 		if (domain->feed != NULL)
@@ -200,6 +212,14 @@ void domain_set_destination(struct domain *domain, const struct destination *des
 		queue_restart(domain, false);
 	domain_flow_was(domain, changed);
 	domain_wake(domain);
+	bool no_memory = destination->count > 0 && feed == NULL;
+	timer_set(&relay->timers, &domain->destination_timer,
+		  no_memory ? relay->now.now_us + CLOCK_SECONDS(1) : CLOCK_NEVER);
+}
+
+bool domain_takes_mail(const struct domain *domain)
+{
+	return !domain->removing && !domain->damaged;
 }
 
 static void log_flow(const struct domain *domain)

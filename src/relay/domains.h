@@ -23,6 +23,8 @@ struct destination {
 	struct host hosts[RELAY_HOSTS_MAX];
 };
 
+enum { DOMAIN_NUMBER_MAX = 0x70000000 }; /* those above are lent to domains whose own cannot be read */
+
 struct domain {
 	struct map_node node;
 	struct list by_name;
@@ -34,6 +36,8 @@ struct domain {
 	struct destination destination;
 	struct domain_flow flow;
 	bool flow_changed; /* to be saved */
+	bool damaged;	   /* its record cannot be used: 451 at the door until it is set anew */
+	uint32_t puts;	   /* of its record, asked for by an administrator and not answered */
 	bool removing;	   /* its removal is being written */
 
 	struct feed *feed;
@@ -41,9 +45,10 @@ struct domain {
 	struct turn_queue turn;
 	struct queue queue;
 
-	struct timer flow_timer; /* end of a pause, next canary of a refusing domain */
-	int64_t released_us;	 /* when parked mail was last looked at for a canary */
-	struct timer mx_timer;	 /* next look at the MX set */
+	struct timer destination_timer; /* it could not be used for want of memory: once more */
+	struct timer flow_timer;	/* end of a pause, next canary of a refusing domain */
+	int64_t released_us;		/* when parked mail was last looked at for a canary */
+	struct timer mx_timer;		/* next look at the MX set */
 	struct resolver_query *mx_query;
 	bool destination_changed; /* learnt anew: to be saved */
 	/* Who waits for the first look at the MX set (admin_domain_add), or NULL. */
@@ -63,6 +68,9 @@ nodiscard int host_parse(struct slice text, struct host *ret_host);
 /* "mail.example.com:2526, ...", cut at size - 1. The port is left out when it is the configured one (0). */
 void destination_format(const struct destination *destination, char *ret_text, size_t size);
 bool destination_equal(const struct destination *a, const struct destination *b);
+
+/* May mail for it be accepted? */
+bool domain_takes_mail(const struct domain *domain);
 
 /* The domain's mail goes there from now on, also what is held. count 0: it waits. Not saved by this. */
 void domain_set_destination(struct domain *domain, const struct destination *destination, struct slice why);

@@ -106,6 +106,18 @@ struct feed *feed_for(struct relay *relay, const struct destination *destination
 	return feed;
 }
 
+void feed_prefer(struct feed *feed, const struct destination *destination)
+{
+	struct destination *own = &feed->destination;
+
+	for (size_t i = 0; i < own->count; i++)
+		for (size_t k = 0; k < destination->count; k++)
+			if (strcmp(own->hosts[i].name, destination->hosts[k].name) == 0 &&
+			    own->hosts[i].port == destination->hosts[k].port)
+				own->hosts[i].preference = destination->hosts[k].preference;
+	hosts_reorder(feed);
+}
+
 void feed_join(struct feed *feed, struct domain *domain)
 {
 	check(domain->feed == NULL);
@@ -161,6 +173,11 @@ void feed_offers(struct feed *feed, bool smtputf8, bool dsn)
 }
 
 /* --- changes --- */
+
+bool feed_single(const struct feed *feed)
+{
+	return feed != NULL && feed->single_until_us > feed->relay->now.now_us;
+}
 
 bool feed_flows(const struct domain *domain)
 {
@@ -262,7 +279,7 @@ static void start_probe(struct feed *feed)
 	}
 	feed->probe_domain = domain;
 	if (!outbound_open(feed, item))
-		queue_return(item);
+		queue_defer(item);
 }
 
 /* What was refused is parked: it is what a canary is taken from, now and then, so that an empty pass is not
@@ -345,8 +362,10 @@ static void open_connections(struct feed *feed, uint32_t sends, uint32_t connect
 		wanted = sends;
 	while (connects > 0 && wanted > feed->opening_count &&
 	       feed->connection_count < FEED_CONNECTIONS_MAX) {
-		if (!hosts_ready(feed) || !outbound_open(feed, NULL))
+		if (!hosts_ready(feed) || !outbound_open(feed, NULL)) {
+			feed->stuck = true;
 			return;
+		}
 		connects--;
 	}
 }
@@ -397,8 +416,9 @@ void feed_run(struct feed *feed)
 		wind_up(feed);
 		return;
 	}
-	if (relay->shutting_down)
+	if (relay->shutting_down || !relay->ready) /* before all is read, a pause might not be known */
 		return;
+	feed->stuck = false;
 	struct lane_permit permit = lane_permit(&feed->lane, relay->now.now_us);
 	if (permit.probe)
 		start_probe(feed);
@@ -410,5 +430,7 @@ void feed_run(struct feed *feed)
 	int64_t deadline_us = lane_deadline(&feed->lane, relay->now.now_us);
 	if (deadline_us <= relay->now.now_us)
 		deadline_us = relay->now.now_us + CLOCK_MS(FEED_LOOK_AGAIN_MS);
+	if (feed->stuck && deadline_us > relay->now.now_us + CLOCK_MS(FEED_STUCK_MS))
+		deadline_us = relay->now.now_us + CLOCK_MS(FEED_STUCK_MS);
 	timer_set(&relay->timers, &feed->timer, deadline_us);
 }

@@ -14,7 +14,11 @@ enum {
 	FEED_CONNECTIONS_MAX = 200, /* open or opening: beyond any window */
 };
 
-enum { FEED_LOOK_AGAIN_MS = 20 };
+enum {
+	FEED_LOOK_AGAIN_MS = 20, /* a permit that could not be used yet */
+	FEED_STUCK_MS = 1000,	 /* memory or names were missing */
+	FEED_SINGLE_S = 3600,	 /* one recipient at a time after the last refusal of a whole transaction */
+};
 
 /* Seconds. */
 enum {
@@ -73,6 +77,8 @@ struct feed {
 
 	struct domain *probe_domain; /* whose turn it is to give the canary */
 	struct timer timer;	     /* the lane's deadline */
+	int64_t single_until_us;     /* it refuses a whole message for one bad recipient: one at a time */
+	bool stuck;		     /* something could not be begun (no memory, no names): look again soon */
 	bool changed;		     /* lane state to be saved */
 };
 
@@ -80,6 +86,8 @@ struct feed {
 nodiscard struct feed *feed_for(struct relay *relay, const struct destination *destination);
 void feed_name(const struct destination *destination, uint16_t smtp_port, char ret_name[FEED_NAME_MAX]);
 struct feed *feed_find(const struct relay *relay, const char *name);
+/* The hosts are the same, but their order may have changed. */
+void feed_prefer(struct feed *feed, const struct destination *destination);
 void feed_join(struct feed *feed, struct domain *domain);
 void feed_leave(struct feed *feed, struct domain *domain); /* an empty feed goes once nothing is in transit */
 void feed_free(struct feed *feed);
@@ -90,6 +98,9 @@ void feed_wake(struct feed *feed);
 void feed_run(struct feed *feed);
 /* The lane's state has changed: queues are stopped or read anew, the change is logged. */
 void feed_changed(struct feed *feed);
+
+/* Does its server want one recipient at a time? */
+bool feed_single(const struct feed *feed);
 
 /* May this domain's mail flow just now (lane up, domain open)? */
 bool feed_flows(const struct domain *domain);
@@ -102,6 +113,8 @@ void feed_offers(struct feed *feed, bool smtputf8, bool dsn);
 /* Asks for what is not known or too old. True: targets are there (perhaps old ones). False: wait; feed_wake
  * follows, or the lane was told that names cannot be resolved. */
 bool hosts_ready(struct feed *feed);
+/* The preferences of the destination have changed. */
+void hosts_reorder(struct feed *feed);
 /* The next target for an attempt that has tried those in the mask: best preference, rested ones first. -1:
  * none is left. */
 int hosts_pick(struct feed *feed, uint64_t tried);

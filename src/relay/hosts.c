@@ -62,6 +62,11 @@ static void rebuild_targets(struct feed *feed)
 	}
 }
 
+void hosts_reorder(struct feed *feed)
+{
+	rebuild_targets(feed);
+}
+
 static void tell_lane_of_failure(struct feed *feed)
 {
 	char why[512];

@@ -209,6 +209,7 @@ static void room(void *owner)
 	struct inbound *in = owner;
 
 	relay_enter(in->relay);
+	in->no_credit = false;
 	inbound_run(in);
 }
 
@@ -227,7 +228,8 @@ static bool take_body(struct inbound *in)
 		in->message = NULL; /* refused at the end: the sender must be read to the dot */
 		return true;
 	}
-	return store->ops->credit(in->message, room, in) > 0;
+	in->no_credit = store->ops->credit(in->message, room, in) == 0;
+	return !in->no_credit;
 }
 
 static void take_message(struct inbound *in)
@@ -355,8 +357,9 @@ static bool finish_turn(struct inbound *in)
 	 * read: it waits in TCP. */
 	struct net *net = in->relay->ports.net;
 	bool unread = in->conn != NULL && net->ops->unsent(in->conn) > UNSENT_MAX_BYTES;
-	pause_reading(in, unread || buffer_size(&in->input) > 0 || in->commit != NULL);
-	timer_set(&in->relay->timers, &in->timer, smtp_server_deadline(in->server));
+	pause_reading(in, unread || in->no_credit || buffer_size(&in->input) > 0 || in->commit != NULL);
+	timer_set(&in->relay->timers, &in->timer,
+		  in->no_credit ? CLOCK_NEVER : smtp_server_deadline(in->server));
 	return false;
 }
 
@@ -370,6 +373,8 @@ static void keep_rest(struct inbound *in, struct slice rest)
 
 void inbound_run(struct inbound *in)
 {
+	if (in->no_credit && in->conn != NULL)
+		return; /* room() comes back here */
 	/* Out of the session while the machine works on it: STARTTLS drops what is held. */
 	struct buffer held = in->input;
 

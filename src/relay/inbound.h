@@ -26,7 +26,8 @@ struct inbound {
 	bool tls;
 	struct buffer input; /* bytes that came while a question was open */
 	bool paused;
-	bool drop_input;	       /* STARTTLS: bytes from before the handshake */
+	bool no_credit;	 /* the store has no room: nothing is read, no deadline counts, until it says so */
+	bool drop_input; /* STARTTLS: bytes from before the handshake */
 	struct store_message *message; /* being received */
 	uint64_t body_bytes;
 	struct header_scan scan;

@@ -79,7 +79,7 @@ static int copy_recipients(struct commit *c, const struct smtp_server_transactio
 		return ERR_MEMORY;
 	for (const struct smtp_server_recipient *r = t->recipients; r != NULL; r = r->next) {
 		struct domain *domain = inbound_domain(c->relay, r->domain);
-		if (domain == NULL)
+		if (domain == NULL || !domain_takes_mail(domain))
 			return ERR_MISSING; /* removed since its RCPT */
 		struct store_recipient *to = &e->recipients[e->recipient_count++];
 		to->domain = domain->number;

@@ -9,7 +9,7 @@ struct domain *inbound_domain(const struct relay *relay, struct slice name)
 	struct domain *first = NULL;
 	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
-		if (first == NULL || domain->number < first->number)
+		if (domain_takes_mail(domain) && (first == NULL || domain->number < first->number))
 			first = domain;
 	}
 	return first;
@@ -21,10 +21,12 @@ void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipi
 	const struct relay *relay = in->relay;
 	struct domain *domain = inbound_domain(relay, recipient->domain);
 
-	if (domain != NULL && !domain->removing)
+	if (domain != NULL && domain_takes_mail(domain))
 		reply_set(ret_reply, 250, "2.1.5", "ok");
-	else if (recipient->domain.size == 0 || domain != NULL)
-		reply_set(ret_reply, 451, "4.3.5", "no domain is served here just now, try again later");
+	else if (domain != NULL)
+		reply_set(ret_reply, 451, "4.3.5", "%s is being changed here, try again later", domain->name);
+	else if (recipient->domain.size == 0)
+		reply_set(ret_reply, 451, "4.3.5", "no domain is served here yet, try again later");
 	else
 		reply_set(ret_reply, 550, "5.7.1", "relaying denied: %.*s is not served here",
 			  SLICE_ARG(slice_upto(recipient->domain, 255)));

@@ -148,7 +148,7 @@ static bool begin(struct outbound *out, struct item *item, bool canary)
 	if (!prepare_transaction(out, item)) {
 		if (canary)
 			domain_canary_abandoned(&item->domain->flow);
-		queue_return(item);
+		queue_defer(item);
 		return false;
 	}
 	list_remove(&out->in_idle);
@@ -185,7 +185,7 @@ static void give_body(struct outbound *out, enum store_result result, enum store
 	out->body_offset += bytes.size;
 	bool last = out->body_offset >= size;
 	bool readable = result == STORE_OK && (bytes.size > 0 || last) && out->body_offset <= size;
-	if (!readable)
+	if (!readable && reason != STORE_REASON_MISSING) /* removed by hand just now */
 		log_event(relay->ports.log, LOG_LEVEL_ALARM, "store", out->item->id,
 			  "a message cannot be read from the store: it stays there and is not sent",
 			  LOG_NUMBER("reason", reason));

@@ -51,6 +51,7 @@ struct outbound {
 	int64_t due_ms;
 
 	struct timer timer;  /* the client machine's deadline, idle limit, or the retry of a failed record */
+	bool split;	     /* the whole transaction was refused: its recipients go one by one */
 	bool judged;	     /* the outcomes of the transaction were looked at */
 	bool results_done;   /* and are in the store */
 	bool usable;	     /* the connection can carry another transaction */

@@ -53,7 +53,8 @@ static bool due(const struct domain *domain, const struct store_recipient *r)
 	return !backed_off(r->not_before_ms, domain->relay->now.wall_ms);
 }
 
-/* One allocation: item, recipients, indices, text. NULL: no memory. */
+/* The first count recipients that are due. One allocation: item, recipients, indices, text. NULL: no memory.
+ */
 static struct item *item_new(struct domain *domain, uint64_t id, const struct store_envelope *e,
 			     uint64_t body_bytes, uint32_t count)
 {
@@ -76,7 +77,7 @@ static struct item *item_new(struct domain *domain, uint64_t id, const struct st
 	item->envelope.recipients = (struct store_recipient *)(void *)(memory + recipients_at);
 	item->envelope.recipient_count = count;
 	item->recipient_index = (uint32_t *)(void *)(memory + index_at);
-	for (uint32_t i = 0, n = 0; i < e->recipient_count; i++) {
+	for (uint32_t i = 0, n = 0; i < e->recipient_count && n < count; i++) {
 		if (!due(domain, &e->recipients[i]))
 			continue;
 		item->envelope.recipients[n] = e->recipients[i];
@@ -176,6 +177,8 @@ static void begin_pass(struct domain *domain)
 	if (queue->fresh.cursor >= queue->fresh_from)
 		queue->fresh_from = queue->fresh.cursor + 1;
 	end_reset(&queue->backlog, 0);
+	queue->backlog.failed = false;
+	queue->fresh.failed = false;
 	tell_turns(domain);
 	domain_wake(domain);
 }
@@ -240,7 +243,7 @@ void queue_release(struct domain *domain)
 
 /* --- reading on --- */
 
-static bool add_item(struct queue_end *end, struct item *item)
+static bool add_item(struct queue_end *end, struct item *item, bool look_again)
 {
 	struct queue *queue = &end->domain->queue;
 
@@ -250,6 +253,7 @@ static bool add_item(struct queue_end *end, struct item *item)
 		return false;
 	}
 	item->fresh = end->is_fresh;
+	item->look_again = look_again;
 	list_add_last(&end->ready, &item->in_end);
 	end->ready_count++;
 	return true;
@@ -270,7 +274,9 @@ static void take_entry(struct queue_end *end, uint64_t id, const struct store_en
 	}
 	for (uint32_t i = 0; i < envelope->recipient_count; i++)
 		due_count += due(domain, &envelope->recipients[i]);
-	if (due_count > 0 && !add_item(end, item_new(domain, id, envelope, body_bytes, due_count)))
+	bool single = due_count > 1 && feed_single(domain->feed);
+	if (due_count > 0 &&
+	    !add_item(end, item_new(domain, id, envelope, body_bytes, single ? 1 : due_count), single))
 		next_due_ms = domain->relay->now.wall_ms + 1000; /* no memory: later */
 	if (next_due_ms != INT64_MAX)
 		note_due(domain, next_due_ms);
@@ -308,7 +314,8 @@ static void walk_done(void *owner, enum store_result result, const struct store_
 	relay->operations--;
 	end->loading = false;
 	end->stale = false;
-	if (result != STORE_OK)
+	end->failed = result != STORE_OK;
+	if (end->failed)
 		note_due(domain, relay->now.wall_ms + 1000);
 	else if (!stale)
 		take_entries(end, entries, count, more);
@@ -321,7 +328,7 @@ static void read_on(struct queue_end *end)
 	struct domain *domain = end->domain;
 	struct relay *relay = domain->relay;
 
-	if (end->exhausted || end->loading || end->ready_count + QUEUE_PAGE > QUEUE_ITEMS_MAX)
+	if (end->exhausted || end->loading || end->failed || end->ready_count + QUEUE_PAGE > QUEUE_ITEMS_MAX)
 		return;
 	end->loading = true;
 	relay->operations++;
@@ -423,14 +430,32 @@ void queue_return(struct item *item)
 	/* An item of a former pass is in the store like all others: a walk will bring it up again. */
 	item->returns++;
 	if (!feed_flows(domain) || end->ready_count >= 2 * QUEUE_ITEMS_MAX) {
-		item_free(item);
-		note_due(domain, domain->relay->now.wall_ms + 1000);
+		queue_defer(item);
 		return;
 	}
 	list_add_first(&end->ready, &item->in_end);
 	end->ready_count++;
 	tell_turns(domain);
 	domain_wake(domain);
+}
+
+void queue_defer(struct item *item)
+{
+	struct domain *domain = item->domain;
+
+	item_free(item);
+	note_due(domain, domain->relay->now.wall_ms + 1000);
+}
+
+void queue_forget(struct domain *domain, uint64_t id)
+{
+	struct item *item = find_item(&domain->queue, id);
+
+	if (item == NULL || !list_linked(&item->in_end))
+		return;
+	end_of(item)->ready_count--;
+	queue_defer(item);
+	tell_turns(domain);
 }
 
 void queue_finish(struct item *item, int64_t due_ms)

@@ -57,6 +57,7 @@ struct queue_end {
 	uint64_t cursor;
 	bool exhausted;
 	bool loading;		/* a walk is under way */
+	bool failed;		/* the store could not be read: not before the next pass */
 	bool stale;		/* its answer counts for nothing: the end was reset meanwhile */
 	bool arrived_meanwhile; /* a message came while a walk was under way */
 };
@@ -94,6 +95,11 @@ void queue_fill_canary(struct domain *domain);
 struct item *queue_take(struct domain *domain, bool fresh);
 /* Not sent, nothing learnt about it: first in its end again. */
 void queue_return(struct item *item);
+/* It could not even be begun (no memory): it waits in the store for a moment. */
+void queue_defer(struct item *item);
+/* An administrator changes this message: it is not begun meanwhile. Ready items only; what is in transit goes
+ * on. */
+void queue_forget(struct domain *domain, uint64_t id);
 /* Its results are in the store. due_ms: earliest back-off among its recipients, or INT64_MAX when all have
  * ended. */
 void queue_finish(struct item *item, int64_t due_ms);

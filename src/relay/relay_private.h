@@ -31,7 +31,8 @@ struct relay {
 	struct map domains;	     /* struct domain by name, lower case */
 	struct list domains_by_name; /* the same, sorted */
 	uint32_t next_domain_number;
-	struct map feeds; /* struct feed by name */
+	uint32_t domains_without_number; /* whose records are damaged */
+	struct map feeds;		 /* struct feed by name */
 	struct list feeds_by_name;
 	/* An extension that a message may need on its whole way is offered to senders only while every
 	 * destination is known to have it (RFC 6531 §3.2, RFC 3461 §4). */
@@ -48,6 +49,7 @@ struct relay {
 	uint32_t operations;	    /* store operations whose completion we await */
 	struct list admin_requests; /* administration that is under way */
 	struct timer save_timer;
+	bool save_failed; /* something of the state could not be written: all of it is, at the next round */
 };
 
 /* At the entry of each event from a port. */

@@ -64,24 +64,6 @@ struct verdict_event results_event(const struct client_outcome *outcome, const s
 	};
 }
 
-static struct verdict_result judge(const struct client_outcome *outcome, const struct outbound *out,
-				   uint32_t accepted_before, struct verdict_event *ret_event)
-{
-	*ret_event = results_event(outcome, out, accepted_before);
-#ifdef DEFECT_LOST_IS_OK /* seeded defect: a closed connection is taken for success */
-	if (outcome->end == CLIENT_LOST)
-		return (struct verdict_result){.verdict = VERDICT_OK, .rule = "defect"};
-#endif
-	if (outcome->end == CLIENT_ACCEPTED)
-		return (struct verdict_result){.verdict = VERDICT_OK, .rule = "accepted"};
-	if (out->body_failed) /* our fault: says nothing of the server */
-		return (struct verdict_result){.verdict = VERDICT_MESSAGE,
-					       .rule = "the stored message cannot be read"};
-	if (outcome->end == CLIENT_NOT_TRIED && outcome->stage != CLIENT_STAGE_FEATURE)
-		return (struct verdict_result){.verdict = VERDICT_LATER, .rule = "not tried"};
-	return verdict_judge(ret_event);
-}
-
 /* Does this verdict belong to the recipient or message, so that it is written down there? The others concern
  * the lane, or say nothing; the message simply waits. */
 static bool is_own(enum verdict verdict)
@@ -104,6 +86,30 @@ static bool is_own(enum verdict verdict)
 		break;
 	}
 	return false;
+}
+
+static struct verdict_result judge(const struct client_outcome *outcome, const struct outbound *out,
+				   uint32_t accepted_before, struct verdict_event *ret_event)
+{
+	*ret_event = results_event(outcome, out, accepted_before);
+#ifdef DEFECT_LOST_IS_OK /* seeded defect: a closed connection is taken for success */
+	if (outcome->end == CLIENT_LOST)
+		return (struct verdict_result){.verdict = VERDICT_OK, .rule = "defect"};
+#endif
+	if (outcome->end == CLIENT_ACCEPTED)
+		return (struct verdict_result){.verdict = VERDICT_OK, .rule = "accepted"};
+	if (out->body_failed) /* our fault: says nothing of the server */
+		return (struct verdict_result){.verdict = VERDICT_MESSAGE,
+					       .rule = "the stored message cannot be read"};
+	if (outcome->end == CLIENT_NOT_TRIED && outcome->stage != CLIENT_STAGE_FEATURE)
+		return (struct verdict_result){.verdict = VERDICT_LATER, .rule = "not tried"};
+	struct verdict_result result = verdict_judge(ret_event);
+	if (out->split && outcome->stage >= CLIENT_STAGE_DATA && is_own(result.verdict) &&
+	    result.verdict != VERDICT_UNKNOWN)
+		return (struct verdict_result){.verdict = VERDICT_LATER,
+					       .rule =
+						   "refused as a whole: its recipients are tried one by one"};
+	return result;
 }
 
 /* --- log --- */
@@ -275,7 +281,7 @@ static void settle(struct outbound *out)
 	out->item = NULL;
 	free(out->changes);
 	out->changes = NULL;
-	if (out->change_count == 0)
+	if (out->change_count == 0 && !out->split)
 		queue_return(item);
 	else
 		queue_finish(item, out->due_ms);
@@ -326,6 +332,20 @@ static const struct client_outcome *outcome_of(const struct outbound *out, uint3
 	return &out->transaction.recipients[index].outcome;
 }
 
+/* RECOVERY §1.5: a refusal after the envelope says nothing about any one of several recipients; some servers
+ * refuse all for one that they do not know (Exchange does). */
+static bool refused_as_a_whole(const struct outbound *out)
+{
+	uint32_t refused = 0;
+
+	for (uint32_t i = 0; i < out->transaction.recipient_count; i++) {
+		const struct client_outcome *outcome = outcome_of(out, i);
+		bool late = outcome->stage == CLIENT_STAGE_DATA || outcome->stage == CLIENT_STAGE_DOT;
+		refused += outcome->end == CLIENT_REPLIED && late;
+	}
+	return refused > 1;
+}
+
 static void judge_recipient(struct outbound *out, uint32_t index, struct summary *sum)
 {
 	const struct client_outcome *outcome = outcome_of(out, index);
@@ -366,9 +386,12 @@ void results_of(struct outbound *out)
 		timer_set(&relay->timers, &out->timer, relay->now.now_us + CLOCK_MS(RECORD_RETRY_MS));
 		return;
 	}
+	out->split = refused_as_a_whole(out);
+	if (out->split)
+		out->feed->single_until_us = relay->now.now_us + CLOCK_SECONDS(FEED_SINGLE_S);
 	for (uint32_t i = 0; i < recipients; i++)
 		judge_recipient(out, i, &sum);
-	if (sum.waiting > 0 && out->change_count > 0)
+	if (sum.waiting > 0 && (out->change_count > 0 || out->split))
 		out->due_ms = relay->now.wall_ms;
 	count(relay, &sum);
 	tell_lane(out, &sum);

@@ -72,15 +72,16 @@ int save_read_domain(struct domain *domain, struct slice from)
 {
 	struct slice line, key;
 
+	int error = 0;
+
 	domain->number = 0;
 	domain->destination.count = 0;
 	while (slice_split(&from, '\n', &line)) {
-		if (line.size == 0)
-			continue;
-		if (!slice_split(&line, '=', &key) || read_key(domain, key, line) != 0)
-			return ERR_CORRUPT;
+		if (line.size > 0 && (!slice_split(&line, '=', &key) || read_key(domain, key, line) != 0))
+			error =
+			    ERR_CORRUPT; /* the rest is read all the same: the number finds the held mail */
 	}
-	return domain->number != 0 ? 0 : ERR_CORRUPT;
+	return domain->number != 0 ? error : ERR_CORRUPT;
 }
 
 /* --- loading: domains, then their flows, then lanes --- */
@@ -92,58 +93,86 @@ static void damaged(const struct relay *relay, struct slice key, int error)
 		  LOG_TEXT("record", key), LOG_TEXT("error", slice_of(error_name(error))));
 }
 
-static void load_domain(struct relay *relay, struct slice key, struct slice name, struct slice value)
+/* A domain whose record is damaged is known all the same: its senders are told to come again later, its mail
+ * waits, and what can be read of the record is used. Without a number its held mail cannot be found: it stays
+ * in the store. */
+static void load_damaged(struct domain *domain, struct slice key)
 {
-	if (domain_find(relay, name) != NULL)
-		return; /* read before a failure, now once more */
-	struct domain *domain = name.size <= RELAY_DOMAIN_NAME_MAX ? domain_new(relay, name, 0) : NULL;
-	int error = domain != NULL ? save_read_domain(domain, value) : ERR_MEMORY;
+	struct relay *relay = domain->relay;
 
-	if (error != 0) {
-		damaged(relay, key, error);
-		if (domain != NULL)
-			domain_free(domain);
-		return;
-	}
-	if (domain->number >= relay->next_domain_number)
-		relay->next_domain_number = domain->number + 1;
-	struct destination destination = domain->destination;
-	domain_set_destination(domain, &destination, SLICE("no server is known yet"));
+	damaged(relay, key, ERR_CORRUPT);
+	domain->damaged = true;
+	domain->destination.count = 0;
+	if (domain->number == 0)
+		domain->number = UINT32_MAX - relay->domains_without_number++;
 }
 
-static void load_flow(struct relay *relay, struct slice key, struct slice name, struct slice value)
+static int load_number(struct relay *relay, struct slice key, struct slice name, struct slice value)
+{
+	uint64_t number;
+
+	if (slice_to_u64(value, &number) != 0 || number >= DOMAIN_NUMBER_MAX)
+		damaged(relay, key, ERR_CORRUPT);
+	else if (number >= relay->next_domain_number)
+		relay->next_domain_number = (uint32_t)number + 1;
+	return 0;
+}
+
+static int load_domain(struct relay *relay, struct slice key, struct slice name, struct slice value)
+{
+	if (name.size > RELAY_DOMAIN_NAME_MAX || domain_find(relay, name) != NULL)
+		return 0; /* read before a failure, now once more */
+	struct domain *domain = domain_new(relay, name, 0);
+	if (domain == NULL)
+		return ERR_MEMORY;
+	if (save_read_domain(domain, value) != 0)
+		load_damaged(domain, key);
+	if (domain->number < DOMAIN_NUMBER_MAX && domain->number >= relay->next_domain_number)
+		relay->next_domain_number = domain->number + 1;
+	struct destination destination = domain->destination;
+	domain_set_destination(domain, &destination,
+			       domain->damaged
+				   ? SLICE("its record is damaged: `restante domain set` its destination")
+				   : SLICE("no server is known yet"));
+	return 0;
+}
+
+static int load_flow(struct relay *relay, struct slice key, struct slice name, struct slice value)
 {
 	struct domain *domain = domain_find(relay, name);
 	struct clock_reading now = relay->now;
 
 	if (domain == NULL)
-		return;
+		return 0;
 	int error = domain_flow_load(&domain->flow, value, now.now_us, now.wall_ms);
 	if (error != 0)
 		damaged(relay, key, error);
 	bool changed = domain_destination(&domain->flow, domain->feed != NULL,
 					  SLICE("no server is known yet"), now.wall_ms);
 	domain_flow_was(domain, changed);
+	return 0;
 }
 
-static void load_lane(struct relay *relay, struct slice key, struct slice name, struct slice value)
+static int load_lane(struct relay *relay, struct slice key, struct slice name, struct slice value)
 {
 	char text[FEED_NAME_MAX];
 
 	(void)snprintf(text, sizeof(text), "%.*s", SLICE_ARG(name));
 	struct feed *feed = feed_find(relay, text);
 	if (feed == NULL)
-		return; /* no domain has this destination any more */
+		return 0; /* no domain has this destination any more */
 	int error = lane_load(&feed->lane, value, relay->now.now_us, relay->now.wall_ms);
 	if (error != 0)
 		damaged(relay, key, error);
-	feed_wake(feed);
+	return 0;
 }
 
 static const struct {
 	struct slice prefix;
-	void (*load)(struct relay *relay, struct slice key, struct slice name, struct slice value);
+	/* ERR_MEMORY: all is read again in a moment; damage is dealt with by each. */
+	int (*load)(struct relay *relay, struct slice key, struct slice name, struct slice value);
 } stages[] = {
+    {{"number", 6}, load_number},
     {{"domain/", 7}, load_domain},
     {{"flow/", 5}, load_flow},
     {{"lane/", 5}, load_lane},
@@ -158,9 +187,11 @@ static void loaded_all(struct relay *relay)
 	relay->ready = true;
 	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
-		if (domain->by_mx)
+		if (domain->by_mx && !domain->damaged)
 			discover_start(domain);
 	}
+	list_each(node, &relay->feeds_by_name)
+		feed_wake(container_of(node, struct feed, by_name));
 	save_start_timer(relay);
 }
 
@@ -181,16 +212,17 @@ static void loaded_page(void *owner, enum store_result result, const struct stor
 
 	relay_enter(relay);
 	relay->operations--;
-	if (result != STORE_OK) {
+	int error = result == STORE_OK ? 0 : ERR_IO;
+	for (size_t i = 0; i < count && error == 0; i++) {
+		struct slice name = slice_from(pairs[i].key, stages[relay->load_stage].prefix.size);
+		error = stages[relay->load_stage].load(relay, pairs[i].key, name, pairs[i].value);
+		last_size = pairs[i].key.size;
+		memcpy(last, pairs[i].key.data, last_size);
+	}
+	if (error != 0) {
 		relay->save_timer.fire = load_again_fired;
 		timer_set(&relay->timers, &relay->save_timer, relay->now.now_us + CLOCK_SECONDS(1));
 		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		struct slice name = slice_from(pairs[i].key, stages[relay->load_stage].prefix.size);
-		stages[relay->load_stage].load(relay, pairs[i].key, name, pairs[i].value);
-		last_size = pairs[i].key.size;
-		memcpy(last, pairs[i].key.data, last_size);
 	}
 	if (more && count > 0)
 		load_page(relay, slice_make(last, last_size));
@@ -231,8 +263,8 @@ static void written(void *owner, enum store_result result, enum store_reason rea
 	struct relay *relay = owner;
 
 	relay_enter(relay);
-	relay->operations--; /* a failure is made good by the next round: what it holds is a hint, not a
-				promise */
+	relay->operations--;
+	relay->save_failed = relay->save_failed || result != STORE_OK;
 }
 
 static void put(struct relay *relay, const char *prefix, const char *name, struct slice value)
@@ -244,6 +276,14 @@ static void put(struct relay *relay, const char *prefix, const char *name, struc
 		return;
 	relay->operations++;
 	relay->ports.store->ops->put(relay->ports.store, key, value, written, relay);
+}
+
+void save_number(struct relay *relay, uint32_t number)
+{
+	char text[16];
+	int size = snprintf(text, sizeof(text), "%u", number);
+
+	put(relay, "number", "", slice_make(text, (size_t)size));
 }
 
 int save_domain(struct domain *domain, store_done *done, void *owner)
@@ -287,16 +327,22 @@ static void save_feed(struct feed *feed)
 	buffer_deinit(&record);
 }
 
-static void save_flow(struct domain *domain)
+int save_flow(struct domain *domain, store_done *done, void *owner)
 {
+	struct relay *relay = domain->relay;
+	char text[STORE_KEY_MAX + 1];
 	struct buffer record;
 
 	buffer_init(&record, 0);
-	if (domain_flow_save(&domain->flow, &record) == 0) {
-		put(domain->relay, "flow/", domain->name, buffer_slice(&record));
+	int error = domain_flow_save(&domain->flow, &record);
+	if (error == 0) {
+		relay->operations++;
+		relay->ports.store->ops->put(relay->ports.store, make_key(text, "flow/", domain->name),
+					     buffer_slice(&record), done, owner);
 		domain->flow_changed = false;
 	}
 	buffer_deinit(&record);
+	return error;
 }
 
 void save_changes(struct relay *relay)
@@ -308,11 +354,24 @@ void save_changes(struct relay *relay)
 	}
 	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
-		if (domain->flow_changed && !domain->removing)
-			save_flow(domain);
-		if (domain->destination_changed && !domain->removing &&
+		if (domain->flow_changed && !domain->removing && save_flow(domain, written, relay) != 0)
+			relay->save_failed = true;
+		if (domain->destination_changed && domain_takes_mail(domain) &&
 		    save_domain(domain, written, relay) == 0)
 			domain->destination_changed = false;
+	}
+}
+
+/* Which one was not written is not known: all are, once more. */
+static void mark_all(struct relay *relay)
+{
+	relay->save_failed = false;
+	list_each(node, &relay->feeds_by_name)
+		container_of(node, struct feed, by_name)->changed = true;
+	list_each(node, &relay->domains_by_name) {
+		struct domain *domain = container_of(node, struct domain, by_name);
+		domain->flow_changed = true;
+		domain->destination_changed = domain->by_mx;
 	}
 }
 
@@ -320,6 +379,8 @@ static void save_fired(struct timer *timer)
 {
 	struct relay *relay = container_of(timer, struct relay, save_timer);
 
+	if (relay->save_failed)
+		mark_all(relay);
 	save_changes(relay);
 	timer_set(&relay->timers, timer, relay->now.now_us + CLOCK_MS(SAVE_INTERVAL_MS));
 }

@@ -17,6 +17,10 @@ void save_load_all(struct relay *relay);
  * was asked. */
 nodiscard int save_domain(struct domain *domain, store_done *done, void *owner);
 void save_remove_domain(struct domain *domain, store_done *done, void *owner);
+/* The last number that was given. */
+void save_number(struct relay *relay, uint32_t number);
+/* Writes the domain's flow now; the same. */
+nodiscard int save_flow(struct domain *domain, store_done *done, void *owner);
 /* Writes what has changed of flows and lanes. */
 void save_changes(struct relay *relay);
 void save_start_timer(struct relay *relay);

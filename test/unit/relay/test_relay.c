@@ -335,6 +335,46 @@ static void state_survives_a_restart(void **state)
 	play_free(play);
 }
 
+/* The next message of a server that refuses the whole for u2: returns its recipient. */
+static void answer_one(struct play *play, struct peer *server)
+{
+	const char *text = play_read(server);
+	bool bad = strstr(text, "two@example.com") != NULL;
+
+	assert_non_null(strstr(text, "MAIL FROM"));
+	assert_null(strstr(strstr(text, "RCPT TO") + 1, "RCPT TO")); /* one at a time */
+	play_say(play, server, "250 ok\r\n250 ok\r\n354 go\r\n");
+	(void)play_read(server);
+	play_say(play, server, bad ? "550 5.1.1 one of the recipients is unknown\r\n" : "250 taken\r\n");
+}
+
+static void one_bad_recipient_does_not_spoil_the_others(void **state)
+{
+	struct play *play = play_new();
+	play_add_domain(play, "example.com", "192.0.2.25");
+	struct peer *peer = play_sender(play);
+
+	play_say(play, peer,
+		 "EHLO x\r\nMAIL FROM:<a@s.example>\r\nRCPT TO:<one@example.com>\r\nRCPT "
+		 "TO:<two@example.com>\r\nRCPT TO:<three@example.com>\r\nDATA\r\n");
+	play_say(play, peer, "\r\nx\r\n.\r\n");
+	struct peer *server = play_server(play, "PIPELINING");
+	(void)play_read(server);
+	play_say(play, server, "250 ok\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+	(void)play_read(server);
+	play_say(play, server, "550 5.1.1 one of the recipients is unknown\r\n");
+	for (int i = 0; i < 3; i++) {
+		if (server->written_size > 0 && strncmp(server->written, "RSET", 4) == 0)
+			play_say(play, server, "250 ok\r\n");
+		(void)play_read(server);
+		play_pass(play, 1100);
+		answer_one(play, server);
+	}
+	assert_int_equal(play_totals(play).delivered, 2);
+	assert_int_equal(play_totals(play).queued, 1);
+	play_free(play);
+}
+
 static void extensions_are_offered_once_every_server_has_them(void **state)
 {
 	struct play *play = play_new();
@@ -402,6 +442,7 @@ int main(void)
 	    cmocka_unit_test(a_pause_concerns_its_domain_only),
 	    cmocka_unit_test(a_domain_without_a_server_holds),
 	    cmocka_unit_test(state_survives_a_restart),
+	    cmocka_unit_test(one_bad_recipient_does_not_spoil_the_others),
 	    cmocka_unit_test(extensions_are_offered_once_every_server_has_them),
 	    cmocka_unit_test(removal_is_refused_while_mail_is_held),
 	};

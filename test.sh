@@ -90,9 +90,6 @@ everything()
 	for name in $checks; do
 		run_check "$name"
 	done
-	if [ -x tests/defects/run ]; then
-		check "seeded defects" tests/defects/run
-	fi
 	check "mail servers of others" tests/e2e/peers.sh "$peers"
 	suites "$gcc_build" --suite e2e
 }

@@ -17,8 +17,7 @@ static const char *const phrases[] = {
     ".A line that begins with a dot",
     "..",
     "",
-    "Gr\xc3\xbc\xc3\x9f"
-    "e aus K\xc3\xb6ln, \xe2\x82\xac 3,50",
+    "Gr\303\274\303\237e aus K\303\266ln, \342\202\254 3,50",
     "From the first letter to the last, in the order of arrival",
     " \ta blank in front and one behind ",
 };

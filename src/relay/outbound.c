@@ -286,10 +286,10 @@ static void greeted(struct outbound *out)
 	hosts_worked(feed, &out->trying);
 	feed_offers(feed, smtp_client_offers_smtputf8(out->client), smtp_client_offers_dsn(out->client));
 	lane_conn_ready(&feed->lane, out->relay->now.now_us);
+	feed_wake(feed); /* the lane's deadline is another one from now on */
 	if (canary != NULL && begin(out, canary, true))
 		return;
 	list_add_first(&feed->idle, &out->in_idle);
-	feed_wake(feed);
 }
 
 static void session_failed(struct outbound *out)
@@ -535,7 +535,10 @@ void outbound_quit(struct outbound *out)
 
 void outbound_give_up(struct outbound *out)
 {
-	if (out->state != OUTBOUND_SENDING || out->transaction.dot_sent_us != 0)
+	if (out->state != OUTBOUND_SENDING)
+		return;
+	out->probe = false; /* another one may be on its way when this one ends */
+	if (out->transaction.dot_sent_us != 0)
 		return;
 	outbound_drop_connection(out, false);
 	smtp_client_connection_lost(out->client, "the server says nothing on any connection",

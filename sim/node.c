@@ -365,6 +365,8 @@ void sim_node_check(struct sim_node *node)
 	admin_queue(node->relay, &filter, check_message, checked, node);
 }
 
+enum { CANARY_PATIENCE_S = 55 }; /* a little less than the lane's */
+
 struct window_check {
 	struct sim_node *node;
 	const struct sim_server *server;
@@ -398,8 +400,11 @@ void sim_node_check_window(struct sim_node *node, const struct sim_server *serve
 	(void)admin_status(node->relay, SLICE(""), look_at_lane, NULL, &c);
 	if (c.up || c.down == 0)
 		return;
-	/* What was under way when it went down does not count, nor what the wire may still have held then. */
-	uint32_t open = sim_server_transactions(server, c.since_us + CLOCK_SECONDS(1));
+	/* What was under way when it went down does not count, nor what the wire may still have held then,
+	 * nor a canary that has been silent for so long that the lane has given it up. */
+	int64_t from_us = c.since_us + CLOCK_SECONDS(1);
+	int64_t patience_us = node->world->now_us - CLOCK_SECONDS(CANARY_PATIENCE_S);
+	uint32_t open = sim_server_transactions(server, from_us > patience_us ? from_us : patience_us);
 	if (open > c.down)
 		sim_oracle_violation(node->oracle,
 				     "%u transactions at %s, which is down: one canary at a time", open,

@@ -122,13 +122,22 @@ class Small(Case):
         from passthrough import passthrough
         self.assertLess(statistics.median(passthrough(50)), 500)
 
-    def test_smtputf8_is_not_promised(self):
-        """Whether the next hop can take it is not known at the door, so it is not offered, and not accepted."""
-        relay, _ = self.pair()
+    def test_smtputf8(self):
+        """Offered once the next hop is known to take it, then passed on; before, refused."""
+        relay, destination = self.pair()
         with smtplib.SMTP('127.0.0.1', relay.port) as s:
             s.ehlo()
             self.assertFalse(s.has_extn('smtputf8'))
             self.assertEqual(s.docmd('MAIL', 'FROM:<alice@example.net> SMTPUTF8')[0] // 100, 5)
+        send_smtplib(relay, CONTENTS['plain'])
+        wait_until(destination.count, 20, 'it arrives, and the server is known')
+        with smtplib.SMTP('127.0.0.1', relay.port) as s:
+            s.ehlo()
+            self.assertTrue(s.has_extn('smtputf8'))
+            s.sendmail('alice@example.net', '\u00fcser@example.com', CONTENTS['UTF-8'], ['SMTPUTF8', 'BODY=8BITMIME'])
+        wait_until(lambda: destination.count() == 2, 20, 'it arrives')
+        message = destination.messages()[1]
+        self.assertEqual((message.envelope['to'], message.rest), (['\u00fcser@example.com'], CONTENTS['UTF-8']))
 
 
 if __name__ == '__main__':

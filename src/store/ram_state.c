@@ -53,12 +53,6 @@ static void end_free(struct ram_end *e)
 	free(e);
 }
 
-static void pair_free(struct ram_pair *p)
-{
-	free((char *)p->key.data);
-	free(p);
-}
-
 void ram_state_deinit(struct ram_state *state)
 {
 	for (size_t i = 0; i < state->entries.count; i++)
@@ -66,7 +60,7 @@ void ram_state_deinit(struct ram_state *state)
 	for (size_t i = 0; i < state->ends.count; i++)
 		end_free(state->ends.items[i]);
 	for (size_t i = 0; i < state->pairs.count; i++)
-		pair_free(state->pairs.items[i]);
+		free(state->pairs.items[i]);
 	free(state->entries.items);
 	free(state->ends.items);
 	free(state->pairs.items);
@@ -243,11 +237,15 @@ enum store_reason ram_state_amend(struct ram_state *state, uint64_t id, uint64_t
 static void forget_old_ends(struct ram_state *state)
 {
 	struct ram_array *ends = &state->ends;
-	const struct ram_end *newest = ends->items[ends->count - 1];
+	int64_t newest_ms = ((struct ram_end *)ends->items[ends->count - 1])->end.ended_ms;
 	size_t old = 0;
 
-	while (((struct ram_end *)ends->items[old])->end.ended_ms < newest->end.ended_ms - end_kept_ms)
-		end_free(ends->items[old++]);
+	for (; old < ends->count; old++) {
+		struct ram_end *e = ends->items[old];
+		if (e->end.ended_ms >= newest_ms - end_kept_ms)
+			break;
+		end_free(e);
+	}
 	array_remove(ends, 0, old);
 }
 
@@ -283,18 +281,15 @@ size_t ram_state_pair_from(const struct ram_state *state, struct slice key)
 
 static struct ram_pair *pair_new(struct slice key, struct slice value)
 {
-	struct ram_pair *p = malloc(sizeof(*p));
-	char *bytes = malloc(key.size + value.size);
+	struct ram_pair *p = malloc(sizeof(*p) + key.size + value.size);
 
-	if (p == NULL || bytes == NULL) {
-		free(p);
-		free(bytes);
+	if (p == NULL)
 		return NULL;
-	}
-	memcpy(bytes, key.data, key.size);
-	memcpy(bytes + key.size, value.data, value.size);
-	*p = (struct ram_pair){.key = slice_make(bytes, key.size),
-			       .value = slice_make(bytes + key.size, value.size)};
+	memcpy(p->bytes, key.data, key.size);
+	if (value.size > 0)
+		memcpy(p->bytes + key.size, value.data, value.size);
+	p->key = slice_make(p->bytes, key.size);
+	p->value = slice_make(p->bytes + key.size, value.size);
 	return p;
 }
 
@@ -307,7 +302,7 @@ int ram_state_put(struct ram_state *state, struct slice key, struct slice value)
 	if (value.size == 0) {
 		if (there) {
 			array_remove(&state->pairs, at, 1);
-			pair_free(old);
+			free(old);
 		}
 		return 0;
 	}
@@ -316,11 +311,11 @@ int ram_state_put(struct ram_state *state, struct slice key, struct slice value)
 		return ERR_MEMORY;
 	if (there) {
 		state->pairs.items[at] = p;
-		pair_free(old);
+		free(old);
 		return 0;
 	}
 	if (array_insert(&state->pairs, at, p) != 0) {
-		pair_free(p);
+		free(p);
 		return ERR_MEMORY;
 	}
 	return 0;

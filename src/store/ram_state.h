@@ -20,7 +20,8 @@ struct ram_end {
 };
 
 struct ram_pair {
-	struct slice key, value; /* one allocation, at key.data */
+	struct slice key, value; /* of bytes */
+	char bytes[];
 };
 
 /* Sorted arrays of pointers: entries by id, ends by time (oldest first), pairs by key. */

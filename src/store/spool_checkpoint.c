@@ -158,7 +158,8 @@ int spool_checkpoint_now(struct spool *spool)
 	struct checkpoint *job;
 
 	while (spool->checkpointing) {
-		(void)keeper_step(&spool->keeper);
+		if (!spool->keeper.threaded)
+			(void)keeper_step(&spool->keeper);
 		job = keeper_take(&spool->keeper, true);
 		if (job != NULL)
 			spool_checkpoint_finish(spool, job);

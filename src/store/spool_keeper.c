@@ -115,7 +115,7 @@ static int put_messages(struct index_txn *txn, const struct overlay *overlay)
 	struct arena arena;
 	int error = 0;
 	size_t count = overlay->entries.count;
-	const struct overlay_entry **sorted = malloc((count + 1) * sizeof(*sorted));
+	const struct overlay_entry **sorted = malloc((count + 1) * sizeof(void *));
 
 	if (sorted == NULL)
 		return ERR_MEMORY;
@@ -289,7 +289,9 @@ void keeper_run(struct keeper *keeper, struct checkpoint *job)
 bool keeper_step(struct keeper *keeper)
 {
 	pthread_mutex_lock(&keeper->lock);
-	struct checkpoint *job = keeper->job != NULL && !keeper->job->done ? keeper->job : NULL;
+	struct checkpoint *job = keeper->job != NULL && !keeper->job->begun ? keeper->job : NULL;
+	if (job != NULL)
+		job->begun = true;
 	pthread_mutex_unlock(&keeper->lock);
 	if (job == NULL)
 		return false;
@@ -307,9 +309,9 @@ static void *run(void *argument)
 
 	for (;;) {
 		pthread_mutex_lock(&keeper->lock);
-		while ((keeper->job == NULL || keeper->job->done) && !keeper->stopping)
+		while ((keeper->job == NULL || keeper->job->begun) && !keeper->stopping)
 			pthread_cond_wait(&keeper->asked, &keeper->lock);
-		bool idle = keeper->job == NULL || keeper->job->done;
+		bool idle = keeper->job == NULL || keeper->job->begun;
 		pthread_mutex_unlock(&keeper->lock);
 		if (idle)
 			return NULL;
@@ -344,6 +346,7 @@ void keeper_stop(struct keeper *keeper)
 void keeper_give(struct keeper *keeper, struct checkpoint *job)
 {
 	pthread_mutex_lock(&keeper->lock);
+	job->begun = false;
 	job->done = false;
 	keeper->job = job;
 	pthread_cond_signal(&keeper->asked);

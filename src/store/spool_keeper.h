@@ -27,7 +27,7 @@ struct checkpoint {
 	struct checkpoint_domain *domains;
 	size_t domain_count;
 	/* Set by the keeper: */
-	bool done;
+	bool begun, done;
 	int error;
 };
 

@@ -28,10 +28,10 @@ bool log_name_parse(const char *name, uint64_t *ret_segment)
 	if (strlen(name) != 16 + 4 || strcmp(name + 16, ".log") != 0)
 		return false;
 	for (int i = 0; i < 16; i++) {
-		const char *digit = memchr("0123456789abcdef", name[i], 16);
-		if (digit == NULL)
+		bool decimal = name[i] >= '0' && name[i] <= '9';
+		if (!decimal && (name[i] < 'a' || name[i] > 'f'))
 			return false;
-		segment = segment << 4 | (uint64_t)(digit - "0123456789abcdef");
+		segment = segment << 4 | (uint64_t)(decimal ? name[i] - '0' : name[i] - 'a' + 10);
 	}
 	*ret_segment = segment;
 	return segment != 0;

@@ -310,7 +310,7 @@ static void answer_ends(struct spool *spool, const struct spool_read *read)
 {
 	size_t count = 0,
 	       room = spool->active->end_count + (spool->frozen != NULL ? spool->frozen->end_count : 0);
-	struct end_merge m = {.recent = arena_alloc_array(&spool->arena, room + 1, sizeof(*m.recent)),
+	struct end_merge m = {.recent = arena_alloc_array(&spool->arena, room + 1, sizeof(void *)),
 			      .cursor = index_cursor_new(spool->index, INDEX_END)};
 	int64_t before_ms = read->before_ms != 0 ? read->before_ms : INT64_MAX;
 	struct index_key from = index_key_end(before_ms, UINT64_MAX);
@@ -320,7 +320,7 @@ static void answer_ends(struct spool *spool, const struct spool_read *read)
 	if (error == 0) {
 		m.recent_count = gather_ends(spool->active, read, m.recent);
 		m.recent_count += gather_ends(spool->frozen, read, m.recent + m.recent_count);
-		qsort(m.recent, m.recent_count, sizeof(*m.recent), newest_first);
+		qsort(m.recent, m.recent_count, sizeof(void *), newest_first);
 		int found = index_seek_last(m.cursor, &from, &m.key, &m.value);
 		m.cursor_at = found == 1;
 		error = found < 0 ? found : collect_ends(spool, read, &m, &count, &more);

@@ -6,6 +6,7 @@
 #include "relay/admin_private.h"
 #include "relay/discover.h"
 #include "relay/feed.h"
+#include "relay/inbound.h"
 #include "relay/save.h"
 
 enum { HOLD_DAYS_MAX = 60, DAY_MS = 24 * 3600 * 1000 };
@@ -87,13 +88,25 @@ static void free_when_at_rest(struct timer *timer)
 				     r->name);
 		return;
 	}
-	if (domain != NULL && (!queue_at_rest(&domain->queue) || relay->committing.count > 0)) {
+	if (domain != NULL && (!queue_at_rest(&domain->queue) || commit_pending_for(relay, domain->number))) {
 		timer_set(&relay->timers, timer, relay->now.now_us + CLOCK_MS(50));
 		return;
 	}
 	if (domain != NULL)
 		domain_free(domain);
 	admin_request_finish(&r->request, r->error, "%s", r->outcome);
+}
+
+/* An add that could not be written down. */
+static void take_back(struct domain_request *r, struct domain *domain, int error, const char *why)
+{
+	struct relay *relay = r->request.relay;
+
+	domain->removing = true;
+	r->error = error;
+	(void)snprintf(r->outcome, sizeof(r->outcome), "%s", why);
+	r->request.timer.fire = free_when_at_rest;
+	timer_set(&relay->timers, &r->request.timer, relay->now.now_us);
 }
 
 static void written(void *owner, enum store_result result, enum store_reason reason)
@@ -110,24 +123,28 @@ static void written(void *owner, enum store_result result, enum store_reason rea
 		admin_request_finish(&r->request, 0, "%s", r->outcome);
 		return;
 	}
-	(void)snprintf(r->outcome, sizeof(r->outcome), "the change could not be written to the store: %s",
-		       reason == STORE_REASON_FULL ? "the disk is full" : "see the log for the reason");
+	const char *why = reason == STORE_REASON_FULL
+			      ? "the change could not be written to the store: the disk is full"
+			      : "the change could not be written to the store: see the log for the reason";
 	if (r->undo_add && domain != NULL) {
-		domain->removing = true;
-		r->error = ERR_IO;
-		r->request.timer.fire = free_when_at_rest;
-		timer_set(&relay->timers, &r->request.timer, relay->now.now_us);
+		take_back(r, domain, ERR_IO, why);
 		return;
 	}
-	admin_request_finish(&r->request, ERR_IO, "%s", r->outcome);
+	if (domain != NULL)
+		domain->destination_changed = true; /* as it is now: tried again with the next round */
+	admin_request_finish(&r->request, ERR_IO, "%s", why);
 }
 
 static void write_down(struct domain_request *r, struct domain *domain)
 {
-	if (save_domain(domain, written, r) == 0)
+	if (save_domain(domain, written, r) == 0) {
 		domain->puts++;
-	else
+	} else if (r->undo_add) {
+		take_back(r, domain, ERR_MEMORY, "out of memory");
+	} else {
+		domain->destination_changed = true;
 		admin_request_finish_later(&r->request, ERR_MEMORY, "out of memory");
+	}
 }
 
 /* --- add --- */

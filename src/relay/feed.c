@@ -106,6 +106,11 @@ struct feed *feed_for(struct relay *relay, const struct destination *destination
 	return feed;
 }
 
+static uint16_t port_of(const struct feed *feed, const struct host *host)
+{
+	return host->port != 0 ? host->port : feed->relay->config.smtp_port;
+}
+
 void feed_prefer(struct feed *feed, const struct destination *destination)
 {
 	struct destination *own = &feed->destination;
@@ -113,7 +118,7 @@ void feed_prefer(struct feed *feed, const struct destination *destination)
 	for (size_t i = 0; i < own->count; i++)
 		for (size_t k = 0; k < destination->count; k++)
 			if (strcmp(own->hosts[i].name, destination->hosts[k].name) == 0 &&
-			    own->hosts[i].port == destination->hosts[k].port)
+			    port_of(feed, &own->hosts[i]) == port_of(feed, &destination->hosts[k]))
 				own->hosts[i].preference = destination->hosts[k].preference;
 	hosts_reorder(feed);
 }

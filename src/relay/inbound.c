@@ -146,12 +146,37 @@ void inbound_free(struct inbound *in)
 
 /* --- what the machine asks for --- */
 
+int64_t inbound_now_us(const struct inbound *in)
+{
+	return in->relay->now.now_us - in->held_us;
+}
+
+static int64_t deadline_us(const struct inbound *in)
+{
+	int64_t deadline = smtp_server_deadline(in->server);
+
+	if (in->no_credit || deadline == CLOCK_NEVER)
+		return CLOCK_NEVER;
+	return deadline + in->held_us;
+}
+
+static void set_credit(struct inbound *in, bool credit)
+{
+	int64_t now_us = in->relay->now.now_us;
+
+	if (in->no_credit && credit)
+		in->held_us += now_us - in->no_credit_since_us;
+	if (!in->no_credit && !credit)
+		in->no_credit_since_us = now_us;
+	in->no_credit = !credit;
+}
+
 static void answer(struct inbound *in, uint16_t code, const char *status, const char *text)
 {
 	struct reply reply;
 
 	reply_set(&reply, code, status, "%s", text);
-	smtp_server_answer(in->server, &reply, in->relay->now.now_us);
+	smtp_server_answer(in->server, &reply, inbound_now_us(in));
 }
 
 static void note_refusal(struct inbound *in, const struct smtp_server_recipient *recipient,
@@ -177,13 +202,12 @@ static void note_refusal(struct inbound *in, const struct smtp_server_recipient 
 static void check_recipient(struct inbound *in)
 {
 	const struct smtp_server_recipient *recipient = smtp_server_recipient(in->server);
-	struct relay *relay = in->relay;
 	struct reply reply;
 
 	inbound_check_recipient(in, recipient, &reply);
 	if (!reply_positive(&reply))
 		note_refusal(in, recipient, &reply);
-	smtp_server_answer(in->server, &reply, relay->now.now_us);
+	smtp_server_answer(in->server, &reply, inbound_now_us(in));
 }
 
 static void begin_message(struct inbound *in)
@@ -209,7 +233,7 @@ static void room(void *owner)
 	struct inbound *in = owner;
 
 	relay_enter(in->relay);
-	in->no_credit = false;
+	set_credit(in, true);
 	inbound_run(in);
 }
 
@@ -225,10 +249,11 @@ static bool take_body(struct inbound *in)
 	in->body_bytes += body.size;
 	if (store->ops->append(in->message, body) != 0) {
 		store->ops->abort(in->message, NULL, NULL);
+		set_credit(in, true);
 		in->message = NULL; /* refused at the end: the sender must be read to the dot */
 		return true;
 	}
-	in->no_credit = store->ops->credit(in->message, room, in) == 0;
+	set_credit(in, store->ops->credit(in->message, room, in) > 0);
 	return !in->no_credit;
 }
 
@@ -252,6 +277,7 @@ static void give_up_message(struct inbound *in)
 	if (in->message != NULL)
 		in->relay->ports.store->ops->abort(in->message, NULL, NULL);
 	in->message = NULL;
+	set_credit(in, true);
 }
 
 static void hint(struct inbound *in)
@@ -333,7 +359,7 @@ static struct slice run_on(struct inbound *in, struct slice bytes)
 	enum smtp_server_action action;
 
 	do
-		action = smtp_server_step(in->server, &bytes, in->relay->now.now_us);
+		action = smtp_server_step(in->server, &bytes, inbound_now_us(in));
 	while (act(in, action));
 	write_output(in);
 	return bytes;
@@ -358,14 +384,14 @@ static bool finish_turn(struct inbound *in)
 	struct net *net = in->relay->ports.net;
 	bool unread = in->conn != NULL && net->ops->unsent(in->conn) > UNSENT_MAX_BYTES;
 	pause_reading(in, unread || in->no_credit || buffer_size(&in->input) > 0 || in->commit != NULL);
-	timer_set(&in->relay->timers, &in->timer,
-		  in->no_credit ? CLOCK_NEVER : smtp_server_deadline(in->server));
+	timer_set(&in->relay->timers, &in->timer, deadline_us(in));
 	return false;
 }
 
 static void keep_rest(struct inbound *in, struct slice rest)
 {
 	if (rest.size > 0 && buffer_add(&in->input, rest) != 0) {
+		in->closing = true;
 		smtp_server_client_gone(in->server);
 		(void)run_on(in, (struct slice){.data = NULL, .size = 0});
 	}
@@ -373,7 +399,7 @@ static void keep_rest(struct inbound *in, struct slice rest)
 
 void inbound_run(struct inbound *in)
 {
-	if (in->no_credit && in->conn != NULL)
+	if (in->no_credit && in->conn != NULL && !in->closing)
 		return; /* room() comes back here */
 	/* Out of the session while the machine works on it: STARTTLS drops what is held. */
 	struct buffer held = in->input;
@@ -417,7 +443,7 @@ static void on_secured(void *owner, const struct net_tls_state *state)
 	in->tls = true;
 	(void)snprintf(in->tls_version, sizeof(in->tls_version), "%s", state->version);
 	(void)snprintf(in->tls_cipher, sizeof(in->tls_cipher), "%s", state->cipher);
-	smtp_server_tls_started(in->server, in->relay->now.now_us);
+	smtp_server_tls_started(in->server, inbound_now_us(in));
 	inbound_run(in);
 }
 

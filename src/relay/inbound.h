@@ -26,6 +26,8 @@ struct inbound {
 	bool tls;
 	struct buffer input; /* bytes that came while a question was open */
 	bool paused;
+	int64_t held_us,
+	    no_credit_since_us; /* so long we did not read for want of room: not the client's fault */
 	bool no_credit;	 /* the store has no room: nothing is read, no deadline counts, until it says so */
 	bool drop_input; /* STARTTLS: bytes from before the handshake */
 	struct store_message *message; /* being received */
@@ -37,6 +39,8 @@ struct inbound {
 };
 
 void inbound_new(struct relay *relay, struct net_conn *conn);
+/* The time of the session: without what it was kept waiting. */
+int64_t inbound_now_us(const struct inbound *in);
 void inbound_free(struct inbound *in); /* at once; a commit under way goes on without it */
 void inbound_run(struct inbound *in);  /* steps the machine as far as it goes */
 
@@ -57,6 +61,8 @@ void commit_start(struct inbound *in);
 void commit_orphan(struct commit *commit);
 /* Is this message on its way in, without an answer from the store? Walks pass it over. */
 bool commit_pending(const struct relay *relay, uint64_t id);
+/* Is one on its way in for this domain? */
+bool commit_pending_for(const struct relay *relay, uint32_t domain);
 void commit_free_all(struct relay *relay);
 
 #endif

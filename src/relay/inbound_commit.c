@@ -49,6 +49,18 @@ bool commit_pending(const struct relay *relay, uint64_t id)
 	return map_find(&relay->committing, slice_make(&id, sizeof(id))) != NULL;
 }
 
+bool commit_pending_for(const struct relay *relay, uint32_t domain)
+{
+	for (struct map_node *node = map_next(&relay->committing, NULL); node != NULL;
+	     node = map_next(&relay->committing, node)) {
+		const struct store_envelope *e = &container_of(node, struct commit, node)->envelope;
+		for (uint32_t i = 0; i < e->recipient_count; i++)
+			if (e->recipients[i].domain == domain)
+				return true;
+	}
+	return false;
+}
+
 void commit_orphan(struct commit *commit)
 {
 	commit->in = NULL;
@@ -139,7 +151,7 @@ static void answer(struct commit *c, uint16_t code, const char *status, const ch
 	c->in = NULL;
 	in->commit = NULL;
 	reply_set(&reply, code, status, "%s", text);
-	smtp_server_answer(in->server, &reply, c->relay->now.now_us);
+	smtp_server_answer(in->server, &reply, inbound_now_us(in));
 	inbound_run(in);
 }
 
@@ -285,7 +297,7 @@ static void no_memory(struct inbound *in, struct commit *c)
 	in->relay->ports.store->ops->abort(in->message, NULL, NULL);
 	in->message = NULL;
 	reply_set(&reply, 451, "4.3.0", "the message could not be taken just now, try again later");
-	smtp_server_answer(in->server, &reply, in->relay->now.now_us);
+	smtp_server_answer(in->server, &reply, inbound_now_us(in));
 }
 
 void commit_start(struct inbound *in)

@@ -371,7 +371,7 @@ static void mark_all(struct relay *relay)
 	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
 		domain->flow_changed = true;
-		domain->destination_changed = domain->by_mx;
+		domain->destination_changed = true;
 	}
 }
 

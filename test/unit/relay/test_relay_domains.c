@@ -50,6 +50,36 @@ static void a_domain_that_could_not_be_written_is_not_served(void **state)
 	play_free(play);
 }
 
+/* Its record cannot be written for a while, and mail has come in meanwhile. */
+static void a_domain_with_mail_is_written_down_at_last(void **state)
+{
+	struct play *play = play_new();
+	struct play_answer answer = {.came = false};
+	struct slice to = SLICE("192.0.2.25");
+
+	ram_store_hold(play->store, true);
+	admin_domain_add(play->relay, SLICE("example.com"), &to, 1, play_answered, &answer);
+	assert_string_equal(play_mail(play, "a@s.example", "b@example.com", "\r\nx"), "");
+	stage_fail(play, 1); /* the first two: number and record */
+	ram_store_release(play->store, 2);
+	play->store->ops->poll(play->store);
+	stage_fail(play, 0);
+	ram_store_release(play->store, 4);
+	play->store->ops->poll(play->store);
+	assert_non_null(strstr(play_read(&play->peers[play->peer_count - 1]), "accepted as"));
+	stage_fail(play, 1);
+	ram_store_hold(play->store, false);
+	play_pass(play, 25000);
+	stage_fail(play, 0);
+	play_pass(play, 60000);
+	assert_int_equal(play_totals(play).queued, 1);
+	assert_true(stage_serves(play, "example.com"));
+	stage_restart(play);
+	play_run(play);
+	assert_true(stage_serves(play, "example.com"));
+	play_free(play);
+}
+
 static void an_add_that_is_overtaken_by_a_set_is_answered(void **state)
 {
 	struct play *play = play_new();
@@ -200,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_domain_with_mail_at_the_door_is_not_forgotten),
 	    cmocka_unit_test(a_domain_that_could_not_be_written_is_not_served),
+	    cmocka_unit_test(a_domain_with_mail_is_written_down_at_last),
 	    cmocka_unit_test(an_add_that_is_overtaken_by_a_set_is_answered),
 	    cmocka_unit_test(an_add_that_is_overtaken_by_a_removal_is_answered),
 	    cmocka_unit_test(a_removed_message_is_not_begun),

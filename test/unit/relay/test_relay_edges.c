@@ -134,7 +134,8 @@ static void without_credit_nothing_is_read(void **state)
 	play_say(play, peer, "Subject: x\r\n\r\nhello\r\n");
 	assert_non_null(store->room);
 	assert_true(peer->paused);
-	play_pass(play, 20 * 1000);
+	play_pass(play, 10 * 60 * 1000); /* our delay, not the client's */
+	assert_true(peer->open);
 	store->no_credit = false;
 	store->room(store->room_owner);
 	play_run(play);

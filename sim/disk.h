@@ -13,7 +13,8 @@
 
 #include "store/file_ops.h"
 
-enum disk_operation {		     /* that change something; reading fails only by disk_fail_reads */
+/* that change something; reading fails only by disk_fail_reads */
+enum disk_operation {
 		      DISK_OPEN = 0, /* with FILE_CREATE, when the file is new */
 		      DISK_WRITE,
 		      DISK_SYNC,

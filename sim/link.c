@@ -29,7 +29,7 @@ static void pipe_deinit(struct pipe *pipe)
 	buffer_deinit(&pipe->unsent);
 	buffer_deinit(&pipe->flying);
 	free(pipe->segments);
-	list_each_safe (node, after, &pipe->watches)
+	list_each_safe(node, after, &pipe->watches)
 		list_remove(node);
 }
 
@@ -41,7 +41,7 @@ static void deafen(struct net_conn *conn)
 	conn->alive = false;
 	conn->events = NULL;
 	sim_cancel(world, &conn->drained);
-	list_each_safe (node, after, &conn->link->pipe[1 - conn->side].watches) {
+	list_each_safe(node, after, &conn->link->pipe[1 - conn->side].watches) {
 		container_of(node, struct sim_watch, node)->lost_us = world->now_us;
 		list_remove(node);
 	}
@@ -295,7 +295,7 @@ static void pipe_drop_first(struct pipe *pipe)
 
 static void note_watches(struct pipe *pipe)
 {
-	list_each_safe (node, after, &pipe->watches) {
+	list_each_safe(node, after, &pipe->watches) {
 		struct sim_watch *watch = container_of(node, struct sim_watch, node);
 		if (pipe->delivered < watch->offset)
 			continue;

@@ -23,7 +23,7 @@ static void fire_reap(void *owner)
 {
 	struct sim_net *net = owner;
 
-	list_each_safe (node, after, &net->links) {
+	list_each_safe(node, after, &net->links) {
 		struct link *link = container_of(node, struct link, node);
 		if (!link->end[0].alive && !link->end[1].alive && !link->end[0].held && !link->end[1].held)
 			link_free(link);
@@ -41,9 +41,9 @@ void sim_net_init(struct sim_net *net, struct sim_world *world)
 void sim_net_deinit(struct sim_net *net)
 {
 	sim_cancel(net->world, &net->reap);
-	list_each_safe (node, after, &net->links)
+	list_each_safe(node, after, &net->links)
 		link_free(container_of(node, struct link, node));
-	list_each_safe (node, after, &net->hosts) {
+	list_each_safe(node, after, &net->hosts) {
 		list_remove(node);
 		free(container_of(node, struct sim_host, node));
 	}
@@ -52,7 +52,7 @@ void sim_net_deinit(struct sim_net *net)
 void sim_net_calm(struct sim_net *net)
 {
 	net->faults = (struct sim_net_faults){0};
-	list_each (node, &net->links) {
+	list_each(node, &net->links) {
 		struct link *link = container_of(node, struct link, node);
 		link->tls_fails = false;
 		if (link->doom != DOOM_NONE)
@@ -63,7 +63,7 @@ void sim_net_calm(struct sim_net *net)
 
 struct sim_host *host_find(const struct sim_net *net, const struct net_address *address)
 {
-	list_each (node, &net->hosts) {
+	list_each(node, &net->hosts) {
 		struct sim_host *host = container_of(node, struct sim_host, node);
 		if (net_address_same_host(&host->address, address))
 			return host;
@@ -119,7 +119,7 @@ void sim_host_reach(struct sim_host *host, enum sim_reach reach)
 		return;
 	sim_note(host->net->world, "%s is %s", host->name, names[reach]);
 	host->reach = reach;
-	list_each (node, &host->net->links) {
+	list_each(node, &host->net->links) {
 		struct link *link = container_of(node, struct link, node);
 		if (concerns(link, host))
 			link_thaw(link);
@@ -129,7 +129,7 @@ void sim_host_reach(struct sim_host *host, enum sim_reach reach)
 void sim_host_kill(struct sim_host *host)
 {
 	sim_host_deaf(host);
-	list_each (node, &host->net->links) {
+	list_each(node, &host->net->links) {
 		struct link *link = container_of(node, struct link, node);
 		for (int i = 0; i < 2; i++)
 			if (link->host[i] == host)
@@ -141,7 +141,7 @@ void sim_host_power_cut(struct sim_host *host)
 {
 	sim_host_deaf(host);
 	host->reach = SIM_REACH_BLACK_HOLE;
-	list_each (node, &host->net->links) {
+	list_each(node, &host->net->links) {
 		struct link *link = container_of(node, struct link, node);
 		for (int i = 0; i < 2; i++)
 			if (link->host[i] == host)
@@ -153,7 +153,7 @@ unsigned sim_host_handles(const struct sim_host *host)
 {
 	unsigned count = 0;
 
-	list_each (node, &host->net->links) {
+	list_each(node, &host->net->links) {
 		const struct link *link = container_of(node, struct link, node);
 		for (int i = 0; i < 2; i++)
 			count += link->host[i] == host && link->end[i].held;

@@ -87,8 +87,7 @@ void sim_host_power_cut(struct sim_host *host);
 /* Handles that owners on this host have not closed yet. */
 unsigned sim_host_handles(const struct sim_host *host);
 
-/* --- for senders and servers
- * ---------------------------------------------------------------------------------------- */
+/* --- for senders and servers --- */
 
 struct net_conn *sim_connect(struct sim_host *from, const struct net_address *to, int64_t timeout_ms,
 			     const struct net_events *events, void *owner);

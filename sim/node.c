@@ -11,6 +11,8 @@ enum {
 	TURNS_MAX = 500000,		/* of the loop in one simulation: a random run takes some thousand */
 	CHECK_LIMIT = 10000,		/* entries of one admin_queue */
 	READY_LIMIT_S = 60,
+	STOP_LIMIT_S = 30,
+	STOP_LOOK_MS = 10,
 	RESTART_S = 5, /* the supervisor tries again */
 };
 
@@ -33,6 +35,8 @@ static void on_log(struct log *log, enum log_level level, const char *area, uint
 		 size > 0 ? line : "");
 }
 
+static void fire_stop(void *owner);
+
 static void fire_restart(void *owner)
 {
 	sim_node_start(owner);
@@ -53,6 +57,7 @@ void sim_node_init(struct sim_node *node, struct sim_world *world, struct sim_or
 	node->config.own_addresses = &node->own_address;
 	node->config.own_address_count = 1;
 	sim_event_init(&node->restart, fire_restart, node);
+	sim_event_init(&node->stop, fire_stop, node);
 	sim_store_init(&node->store, world, kind);
 }
 
@@ -61,6 +66,7 @@ void sim_node_deinit(struct sim_node *node)
 	bool was_running = node->relay != NULL;
 
 	sim_cancel(node->world, &node->restart);
+	sim_cancel(node->world, &node->stop);
 	relay_free(node->relay);
 	node->relay = NULL;
 	sim_resolver_forget(node->resolver);
@@ -79,6 +85,8 @@ void sim_node_start(struct sim_node *node)
 	    .seed = node->seed + node->starts,
 	};
 
+	if (sim_queued(&node->stop))
+		sim_node_kill(node); /* the supervisor does not wait for ever */
 	if (node->relay != NULL)
 		return;
 	sim_cancel(node->world, &node->restart);
@@ -101,6 +109,7 @@ static void gone(struct sim_node *node, bool power)
 	struct relay *relay = node->relay;
 
 	node->relay = NULL;
+	sim_cancel(node->world, &node->stop);
 	sim_oracle_crash(node->oracle, node->store.dead_since_us);
 	/* The dead process hears and does nothing any more; its memory is given back by the only way there
 	 * is. */
@@ -122,6 +131,50 @@ void sim_node_kill(struct sim_node *node)
 	sim_note(node->world, "the relay is killed");
 	sim_host_kill(node->host);
 	gone(node, false);
+}
+
+static bool is_quiet(void *owner)
+{
+	struct sim_node *node = owner;
+
+	return node->relay == NULL || relay_quiet(node->relay);
+}
+
+static void close_politely(struct sim_node *node)
+{
+	relay_free(node->relay);
+	node->relay = NULL;
+	sim_resolver_forget(node->resolver);
+	sim_store_close(&node->store);
+	sim_host_kill(node->host);
+	if (sim_host_handles(node->host) > 0)
+		sim_oracle_violation(node->oracle, "relay_free forgot %u connections",
+				     sim_host_handles(node->host));
+}
+
+static void fire_stop(void *owner)
+{
+	struct sim_node *node = owner;
+
+	if (node->relay == NULL)
+		return;
+	if (is_quiet(node))
+		close_politely(node);
+	else if (node->world->now_us >= node->stop_until_us)
+		sim_node_kill(node);
+	else
+		sim_after(node->world, &node->stop, CLOCK_MS(STOP_LOOK_MS));
+}
+
+void sim_node_stop(struct sim_node *node)
+{
+	if (!sim_node_ready(node) || sim_queued(&node->stop))
+		return;
+	sim_note(node->world, "the relay is asked to stop");
+	sim_host_deaf(node->host);
+	relay_shut_down(node->relay);
+	node->stop_until_us = node->world->now_us + CLOCK_SECONDS(STOP_LIMIT_S);
+	sim_after(node->world, &node->stop, 0);
 }
 
 void sim_node_power_cut(struct sim_node *node)
@@ -298,6 +351,12 @@ void sim_node_probe(struct sim_node *node, const char *domain)
 		admin_probe(node->relay, slice_of(domain), note_answer, node);
 }
 
+void sim_node_release(struct sim_node *node)
+{
+	if (sim_node_ready(node) && node->held_id != 0)
+		admin_message_release(node->relay, node->held_id, note_answer, node);
+}
+
 /* --- checks
  * -----------------------------------------------------------------------------------------------------------
  */
@@ -333,6 +392,7 @@ static void check_message(void *owner, const struct admin_message_view *view)
 	const struct store_envelope *envelope = &view->entry->envelope;
 
 	node->check_entries++;
+	node->held_id = view->entry->id;
 	for (uint32_t i = 0; i < envelope->recipient_count; i++) {
 		if (envelope->recipients[i].state != STORE_QUEUED)
 			continue;

@@ -25,12 +25,13 @@ struct sim_node {
 	struct log log;
 	uint64_t seed, starts;
 	bool listening;
-	struct sim_event restart;
+	struct sim_event restart, stop;
+	int64_t stop_until_us;
 	int64_t last_event_us;
 	uint64_t turns, turns_max, turns_without_event; /* a relay that asks to be run again and again */
 	/* checks of quiescent points */
 	bool checking;
-	uint64_t checks, check_entries;
+	uint64_t checks, check_entries, held_id; /* held_id: a message that was held at the last check */
 };
 
 void sim_node_init(struct sim_node *node, struct sim_world *world, struct sim_oracle *oracle,
@@ -39,7 +40,9 @@ void sim_node_deinit(struct sim_node *node);
 void sim_node_start(struct sim_node *node);
 /* The process dies now. */
 void sim_node_kill(struct sim_node *node);
-/* The same, and the machine: what was not synced is gone, nobody is told. */
+/* The process ends politely: within a while, then it is killed. Start it again later. */
+void sim_node_stop(struct sim_node *node);
+/* The same as kill, and the machine: what was not synced is gone, nobody is told. */
 void sim_node_power_cut(struct sim_node *node);
 void sim_node_start_after(struct sim_node *node, int64_t delay_us);
 bool sim_node_ready(const struct sim_node *node);
@@ -57,6 +60,7 @@ bool sim_node_add_domain(struct sim_node *node, const char *name, const struct s
 void sim_node_hold(struct sim_node *node, const char *domain);
 void sim_node_resume(struct sim_node *node, const char *domain);
 void sim_node_probe(struct sim_node *node, const char *domain);
+void sim_node_release(struct sim_node *node); /* the first message of the last check */
 
 /* Promise 6, at any moment: accepted = queued + ended, and every queued recipient has a reason and a next
  * event. The answers come while the world runs. */

@@ -16,10 +16,10 @@ void sim_oracle_init(struct sim_oracle *oracle, struct sim_world *world)
 
 void sim_oracle_deinit(struct sim_oracle *oracle)
 {
-	list_each_safe (node, after, &oracle->stored)
+	list_each_safe(node, after, &oracle->stored)
 		free(container_of(node, struct sim_stored, node));
 	map_deinit(&oracle->attempts);
-	list_each_safe (node2, after2, &oracle->in_order)
+	list_each_safe(node2, after2, &oracle->in_order)
 		free(container_of(node2, struct sim_attempt, in_order));
 }
 
@@ -300,7 +300,7 @@ uint64_t sim_oracle_owed_to(const struct sim_oracle *oracle, const char *domain)
 {
 	uint64_t owed = 0;
 
-	list_each (node, &oracle->in_order) {
+	list_each(node, &oracle->in_order) {
 		const struct sim_attempt *attempt = container_of(node, struct sim_attempt, in_order);
 		for (uint32_t i = 0; i < attempt->recipient_count; i++) {
 			struct slice address = slice_of(attempt->recipients[i].address);
@@ -313,7 +313,7 @@ uint64_t sim_oracle_owed_to(const struct sim_oracle *oracle, const char *domain)
 
 void sim_oracle_finish(struct sim_oracle *oracle)
 {
-	list_each (node, &oracle->in_order) {
+	list_each(node, &oracle->in_order) {
 		const struct sim_attempt *attempt = container_of(node, struct sim_attempt, in_order);
 		for (uint32_t i = 0; i < attempt->recipient_count; i++)
 			if (is_owed(attempt, i))

@@ -58,7 +58,8 @@ struct sim_attempt {
 	struct sim_oracle_recipient recipients[SIM_MAIL_RECIPIENTS_MAX];
 };
 
-enum sim_moment {			 /* at which a crash is most telling */
+/* at which a crash is most telling */
+enum sim_moment {
 		  SIM_MOMENT_ACKED = 0,	 /* a sender has just read 250 to its dot */
 		  SIM_MOMENT_STORED = 1, /* a server has just stored a message */
 };

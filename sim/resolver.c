@@ -134,7 +134,7 @@ void sim_resolver_init(struct sim_resolver *resolver, struct sim_world *world)
 
 void sim_resolver_forget(struct sim_resolver *resolver)
 {
-	list_each_safe (node, after, &resolver->queries)
+	list_each_safe(node, after, &resolver->queries)
 		release(container_of(node, struct resolver_query, node));
 }
 
@@ -142,7 +142,7 @@ size_t sim_resolver_open(const struct sim_resolver *resolver)
 {
 	size_t count = 0;
 
-	list_each (node, &resolver->queries)
+	list_each(node, &resolver->queries)
 		count++;
 	return count;
 }

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "sim/scene.h"
 
-enum { TROUBLES_MAX = 16 };
+enum { TROUBLES_MAX = 20 };
 
 /* Some recipient may have been told to wait by its own back-off shortly before the faults end: an hour at
  * most, and the hold detector's time on top. */
@@ -117,6 +117,7 @@ static void make_server_refuse(struct run *run)
 		server->mood.refuses_all = true;
 	else
 		server->mood.refuses_one_in = (uint32_t)sim_between(world, 2, 5);
+	server->mood.refuses_whole = sim_chance(world, 0.3);
 	server->mood.refusal = sim_chance(world, 0.3) ? "554 5.7.1 Relay access denied" : NULL;
 	sim_note(world, "%s refuses recipients", server->host->name);
 	heal_later(run, server);
@@ -143,6 +144,12 @@ static void kill_relay(struct run *run)
 	else
 		sim_node_kill(&run->scene.node);
 	sim_node_start_after(&run->scene.node, sim_log_uniform(world, 1000, CLOCK_SECONDS(60)));
+}
+
+static void stop_relay(struct run *run)
+{
+	sim_node_stop(&run->scene.node);
+	sim_node_start_after(&run->scene.node, sim_log_uniform(&run->scene.world, 1000, CLOCK_SECONDS(60)));
 }
 
 static void trouble_names(struct run *run)
@@ -185,8 +192,10 @@ static void give_orders(struct run *run)
 
 	if (sim_chance(world, 0.4))
 		sim_node_hold(&run->scene.node, domain);
-	else if (sim_chance(world, 0.7))
+	else if (sim_chance(world, 0.5))
 		sim_node_resume(&run->scene.node, domain);
+	else if (sim_chance(world, 0.5))
+		sim_node_release(&run->scene.node);
 	else
 		sim_node_probe(&run->scene.node, domain);
 }
@@ -200,11 +209,9 @@ static void lose_senders(struct run *run)
 }
 
 static trouble *const all_troubles[] = {
-    kill_server,	cut_power_of_server, lose_server,
-    upset_server,	upset_server,	     make_server_forget_replies,
-    make_server_refuse, slow_server,	     kill_relay,
-    kill_relay,		trouble_names,	     trouble_store,
-    jump_clock,		give_orders,	     lose_senders,
+    kill_server,   cut_power_of_server, lose_server, upset_server, upset_server, make_server_forget_replies,
+    slow_server,   make_server_refuse,	kill_relay,  kill_relay,   stop_relay,	 trouble_names,
+    trouble_store, jump_clock,		give_orders, lose_senders,
 };
 
 static void fire_trouble(void *owner)

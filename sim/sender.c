@@ -42,7 +42,7 @@ void sim_sender_init(struct sim_sender *sender, struct sim_world *world, struct 
 
 static void free_mails(struct sim_sender *sender, struct list *list)
 {
-	list_each_safe (node, after, list) {
+	list_each_safe(node, after, list) {
 		struct sim_mail *mail = container_of(node, struct sim_mail, node);
 		sim_cancel(sender->world, &mail->due);
 		list_remove(node);
@@ -53,7 +53,7 @@ static void free_mails(struct sim_sender *sender, struct list *list)
 void sim_sender_deinit(struct sim_sender *sender)
 {
 	sim_cancel(sender->world, &sender->look);
-	list_each_safe (node, after, &sender->sessions)
+	list_each_safe(node, after, &sender->sessions)
 		sender_session_drop(node);
 	free_mails(sender, &sender->ready);
 	free_mails(sender, &sender->all);
@@ -81,7 +81,7 @@ void sim_sender_submit(struct sim_sender *sender, struct sim_mail *mail, int64_t
 void sim_sender_calm(struct sim_sender *sender)
 {
 	sender->config.quirk = 0;
-	list_each (node, &sender->all) {
+	list_each(node, &sender->all) {
 		struct sim_mail *mail = container_of(node, struct sim_mail, node);
 		if (sim_queued(&mail->due))
 			sim_after(sender->world, &mail->due,

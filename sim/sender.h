@@ -7,7 +7,8 @@
 
 #include "sim/oracle.h"
 
-enum sim_quirk { /* of one attempt */
+/* of one attempt */
+enum sim_quirk {
 		 SIM_QUIRK_NONE = 0,
 		 SIM_QUIRK_LEAVES = 1,	    /* closes right after the dot, without reading the reply */
 		 SIM_QUIRK_RESETS = 2,	    /* the same, with a reset */

@@ -156,14 +156,15 @@ static void ask(struct session *s, enum asked asked, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	int size = vsnprintf(command, sizeof(command) - 2, format, args);
+	int size = vsnprintf(command, sizeof(command), format, args);
 	va_end(args);
-	check(size >= 0 && (size_t)size < sizeof(command) - 2);
+	check(size >= 0 && (size_t)size < sizeof(command));
 	if (s->sender->world->verbose != NULL)
 		sim_note(s->sender->world, "%s #%llu > %s", s->sender->host->name,
 			 (unsigned long long)sim_conn_number(s->conn), command);
-	memcpy(command + size, "\r\n", 2);
-	sim_write(s->conn, slice_make(command, (size_t)size + 2));
+	char line[sizeof(command) + 2];
+	(void)snprintf(line, sizeof(line), "%s\r\n", command);
+	sim_write(s->conn, slice_of(line));
 	expect(s, asked);
 }
 

@@ -26,7 +26,7 @@ void sim_server_init(struct sim_server *server, struct sim_world *world, struct 
 
 static void forget_sessions(struct sim_server *server)
 {
-	list_each_safe (node, after, &server->sessions)
+	list_each_safe(node, after, &server->sessions)
 		server_session_free(container_of(node, struct server_session, node));
 }
 
@@ -51,7 +51,7 @@ void sim_server_start(struct sim_server *server)
 /* The sockets are dead already: this gives only the handles back. */
 static void close_handles(struct sim_server *server)
 {
-	list_each (node, &server->sessions)
+	list_each(node, &server->sessions)
 		if (!container_of(node, struct server_session, node)->over)
 			sim_close(container_of(node, struct server_session, node)->conn);
 	forget_sessions(server);
@@ -91,7 +91,7 @@ uint32_t sim_server_transactions(const struct sim_server *server, int64_t begun_
 {
 	uint32_t count = 0;
 
-	list_each (node, &server->sessions)
+	list_each(node, &server->sessions)
 		count += counts(container_of(node, struct server_session, node), begun_after_us);
 	return count;
 }

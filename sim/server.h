@@ -31,6 +31,8 @@ struct sim_mood {
 	const char *refusal;
 	uint32_t
 	    refuses_one_in; /* recipients by a hash of their name: some always, the others never; 0: none */
+	bool refuses_whole; /* those are taken at RCPT, and spoil the whole transaction at its dot (Exchange)
+			     */
 	uint32_t connection_limit;	     /* 421 beyond; 0: none */
 	int64_t delay_low_us, delay_high_us; /* of each reply */
 	int64_t banner_delay_us;

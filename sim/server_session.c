@@ -200,7 +200,7 @@ static void greet(struct server_session *s)
 	const struct sim_server *server = s->server;
 	uint32_t open = 0;
 
-	list_each (node, &server->sessions)
+	list_each(node, &server->sessions)
 		open += !container_of(node, struct server_session, node)->over;
 	if (server->mood.connection_limit > 0 && open > server->mood.connection_limit) {
 		s->server->refused_connections++;
@@ -319,7 +319,7 @@ static void do_rcpt(struct server_session *s, struct slice argument)
 	}
 	if (moody(s, SIM_STAGE_RCPT))
 		return;
-	if (refuses(s->server, path)) {
+	if (refuses(s->server, path) && !mood->refuses_whole) {
 		answer(s, mood->refusal != NULL ? mood->refusal : "550 5.1.1 User unknown");
 		return;
 	}
@@ -423,6 +423,14 @@ static void store(struct server_session *s)
 	    (const char(*)[SIM_ADDRESS_SIZE])s->recipients, s->recipient_count, buffer_slice(&s->body));
 }
 
+static bool has_refused(const struct server_session *s)
+{
+	for (uint32_t i = 0; i < s->recipient_count; i++)
+		if (refuses(s->server, slice_of(s->recipients[i])))
+			return true;
+	return false;
+}
+
 static void message_ended(struct server_session *s)
 {
 	struct sim_world *world = s->server->world;
@@ -437,6 +445,10 @@ static void message_ended(struct server_session *s)
 	}
 	if (moody(s, SIM_STAGE_DOT))
 		return;
+	if (mood->refuses_whole && has_refused(s)) {
+		answer(s, "550 5.1.1 one of the recipients is unknown");
+		return;
+	}
 	store(s);
 	note(s, "stores, from", slice_of(s->reverse_path));
 	if (sim_chance(world, mood->loses_reply)) {

@@ -11,7 +11,8 @@ enum {
 	SERVER_QUEUE_BYTES = 64 * 1024, /* unread input beyond which it stops reading */
 };
 
-enum server_after { /* what comes after the reply that is on its way */
+/* what comes after the reply that is on its way */
+enum server_after {
 		    SERVER_GOES_ON = 0,
 		    SERVER_CLOSES = 1,
 		    SERVER_STARTS_TLS = 2,

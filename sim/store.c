@@ -133,6 +133,16 @@ void sim_store_crash(struct sim_store *s, bool power)
 	}
 }
 
+void sim_store_close(struct sim_store *s)
+{
+	sim_cancel(s->world, &s->poll);
+	if (s->kind == SIM_STORE_RAM)
+		return; /* it is only lent: there is no second life of its memory otherwise */
+	s->store->ops->close(s->store);
+	s->store = NULL;
+	disk_drop_process(s->disk);
+}
+
 static void fault_disk(struct sim_store *s, const struct sim_store_faults *faults)
 {
 	disk_set_limit(s->disk, faults->full > 0 ? disk_used(s->disk) + ROOM_WHEN_FULL : DISK_BYTES);

@@ -44,6 +44,8 @@ void sim_store_deinit(struct sim_store *s);
 bool sim_store_open(struct sim_store *s);
 /* The process is gone (the relay was freed). power: the machine too. */
 void sim_store_crash(struct sim_store *s, bool power);
+/* The process ended politely (the relay was freed): everything that was asked for is done first. */
+void sim_store_close(struct sim_store *s);
 void sim_store_faults(struct sim_store *s, const struct sim_store_faults *faults); /* NULL: none */
 /* It takes nothing any more until it is opened again. */
 bool sim_store_dead(const struct sim_store *s);

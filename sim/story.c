@@ -235,7 +235,9 @@ static void on_moment(void *owner, enum sim_moment moment)
 
 static bool do_relay(struct story *story)
 {
-	if (story_is(story, 1, "killed"))
+	if (story_is(story, 1, "stop"))
+		sim_node_stop(&story->scene.node);
+	else if (story_is(story, 1, "killed"))
 		sim_node_kill(&story->scene.node);
 	else if (story_is(story, 1, "power-cut"))
 		sim_node_power_cut(&story->scene.node);

@@ -15,6 +15,7 @@
  *busy temporary permanent hangs SERVER refuses-all | refuses-one-in N | limit N | delay TIME | loses-reply
  *CHANCE | replies-late CHANCE SERVER without FEATURE                 pipelining chunking 8bitmime size esmtp
  *	senders leave|reset|abort|half-close|drip CHANCE  at their mails from now on
+ *	relay stop                             it ends politely
  *	relay killed|power-cut|start           a killed relay stays dead until start
  *	relay dies-at ack|stored CHANCE        killed within 20 ms after such a moment, started again a second
  *later pause DOMAIN | resume DOMAIN | probe DOMAIN clock +TIME | clock -TIME              the wall clock
@@ -23,7 +24,7 @@
  *
  * What must come of it; "within TIME" lets the world run until it is so:
  *	expect held N                          recipients in the relay's queue, at once
- *	expect held at least N
+ *	expect held at least N | expect held at most N
  *	expect first-held within TIME          something acknowledged before the mark is stored at a server
  *	expect delivered within TIME           everything acknowledged is
  *	expect delivered to DOMAIN within TIME

@@ -33,6 +33,8 @@ static bool expect_held(struct story *story)
 			story_fail(story, "%llu recipients are held", (unsigned long long)held(story));
 		return true;
 	}
+	if (story_is(story, 3, "most"))
+		return at_most(story, "recipients are held", held(story), 2);
 	if (!story_number(story, 2, &number))
 		return false;
 	if (held(story) != number)

@@ -89,6 +89,10 @@ static bool set_mood(struct story *story, struct sim_mood *mood)
 		mood->refuses_all = true;
 		return true;
 	}
+	if (story_is(story, 1, "refuses-whole")) {
+		mood->refuses_whole = true;
+		return true;
+	}
 	if (story_is(story, 1, "loses-reply"))
 		return story_chance(story, 2, &mood->loses_reply);
 	if (story_is(story, 1, "replies-late"))

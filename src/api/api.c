@@ -15,8 +15,7 @@
  * ends. */
 enum { UPLOAD_DROP_MAX = 16 * API_BODY_MAX, CONNECTION_MEMORY = 32 * 1024 };
 
-/* --- one request
- * ------------------------------------------------------------------------------------------------ */
+/* --- one request --- */
 
 void handle_health(struct request *request)
 {
@@ -68,8 +67,7 @@ static void handle(struct request *request, const char *method, const char *url)
 		request->route->handle(request);
 }
 
-/* --- the response
- * ----------------------------------------------------------------------------------------------- */
+/* --- the response --- */
 
 /* Gives the body's memory away. */
 static struct MHD_Response *body_response(struct request *request)
@@ -120,8 +118,7 @@ static enum MHD_Result respond(struct request *request)
 	return result;
 }
 
-/* --- what libmicrohttpd tells
- * ----------------------------------------------------------------------------------- */
+/* --- what libmicrohttpd tells --- */
 
 /* Keeps the body up to its limit and counts the rest. MHD_NO ends the connection. */
 static enum MHD_Result take_upload(struct request *request, const char *data, size_t *size)
@@ -200,8 +197,7 @@ static size_t on_unescape(void *owner, struct MHD_Connection *connection, char *
 	return (size_t)(to - text);
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 static struct MHD_Daemon *start_daemon(struct api *api, int listen_fd)
 {
@@ -253,14 +249,14 @@ void api_free(struct api *api)
 {
 	if (api == NULL)
 		return;
-	list_each (node, &api->requests) {
+	list_each(node, &api->requests) {
 		struct request *request = container_of(node, struct request, link);
 		request_resume(request);
 		request->state = REQUEST_ANSWERED;
 	}
 	/* Completes every request that has a connection; what is left awaits the relay. */
 	MHD_stop_daemon(api->daemon);
-	list_each_safe (node, after, &api->requests)
+	list_each_safe(node, after, &api->requests)
 		request_orphan(container_of(node, struct request, link));
 	free(api->version);
 	free(api->token);
@@ -272,8 +268,7 @@ int api_fd(const struct api *api)
 	return api->epoll_fd;
 }
 
-/* --- driving
- * ------------------------------------------------------------------------------------------------------ */
+/* --- driving --- */
 
 static int64_t answer_deadline_us(const struct request *request)
 {
@@ -293,7 +288,7 @@ void api_run(struct api *api)
 {
 	int64_t now_us = api->clock->read(api->clock).now_us;
 
-	list_each (node, &api->requests) {
+	list_each(node, &api->requests) {
 		struct request *request = container_of(node, struct request, link);
 		if (request_wanted(request) && now_us >= answer_deadline_us(request))
 			give_up_waiting(request);
@@ -306,7 +301,7 @@ static int64_t answers_timeout_ms(const struct api *api)
 {
 	int64_t now_us = api->clock->read(api->clock).now_us, first = CLOCK_NEVER;
 
-	list_each (node, &api->requests) {
+	list_each(node, &api->requests) {
 		const struct request *request = container_of(node, struct request, link);
 		if (request_wanted(request) && answer_deadline_us(request) < first)
 			first = answer_deadline_us(request);

@@ -54,9 +54,7 @@ static bool only_members(struct request *request, json_t *object, const char *kn
 	return true;
 }
 
-/* --- add
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- add --- */
 
 static void add_done(void *owner, const struct admin_result *result)
 {
@@ -114,9 +112,7 @@ void handle_domain_add(struct request *request)
 	json_decref(body);
 }
 
-/* --- set
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- set --- */
 
 /* A setting's value as the text that admin_domain_set takes: 30, or "a.example.com,b.example.com:26".
  * ERR_MEMORY. */
@@ -232,8 +228,7 @@ void handle_domain_set(struct request *request)
 		set_next(request);
 }
 
-/* --- the rest
- * ----------------------------------------------------------------------------------------------------- */
+/* --- the rest --- */
 
 static void plain_done(void *owner, const struct admin_result *result)
 {

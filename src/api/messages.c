@@ -74,8 +74,7 @@ static void write_message(struct json_writer *w, const struct admin_message_view
 	jw_end(w);
 }
 
-/* --- queue
- * -------------------------------------------------------------------------------------------------------- */
+/* --- queue --- */
 
 /* One more than what is wanted is asked for: if it comes, there is more. */
 static void queue_message(void *owner, const struct admin_message_view *view)
@@ -132,8 +131,7 @@ void handle_queue(struct request *request)
 	admin_queue(request->api->relay, &filter, queue_message, queue_done, request);
 }
 
-/* --- trace
- * -------------------------------------------------------------------------------------------------------- */
+/* --- trace --- */
 
 static void trace_end(void *owner, const struct store_end *end)
 {
@@ -212,8 +210,7 @@ void handle_trace(struct request *request)
 	admin_trace(request->api->relay, &filter, trace_end, trace_message, trace_done, request);
 }
 
-/* --- one message
- * -------------------------------------------------------------------------------------------------- */
+/* --- one message --- */
 
 bool subject_id(struct request *request, uint64_t *ret_id)
 {

@@ -93,8 +93,7 @@ bool route_find(struct request *request, const char *method, const char *path)
 	return false;
 }
 
-/* --- the query
- * -------------------------------------------------------------------------------------------------- */
+/* --- the query --- */
 
 struct query_check {
 	const struct route *route;

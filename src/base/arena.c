@@ -6,7 +6,9 @@
 
 #include "base/check.h"
 
-enum { BLOCK_BYTES = 4096 - 32 }; /* of a usual block, so that it fits a page with the allocator's own header */
+enum {
+	BLOCK_BYTES = 4096 - 32
+}; /* of a usual block, so that it fits a page with the allocator's own header */
 
 struct arena_block {
 	struct arena_block *older;
@@ -54,7 +56,8 @@ void arena_reset(struct arena *arena)
 
 static struct arena_block *new_block(struct arena *arena, size_t size)
 {
-	size_t capacity = size > BLOCK_BYTES - sizeof(struct arena_block) ? size : BLOCK_BYTES - sizeof(struct arena_block);
+	size_t capacity =
+	    size > BLOCK_BYTES - sizeof(struct arena_block) ? size : BLOCK_BYTES - sizeof(struct arena_block);
 	struct arena_block *block = malloc(sizeof(*block) + capacity);
 
 	if (block == NULL)
@@ -71,7 +74,8 @@ void *arena_alloc(struct arena *arena, size_t size)
 	if (size > SIZE_MAX - step)
 		return NULL;
 	size = (size + step - 1) / step * step;
-	if (arena->limit_bytes != 0 && (size > arena->limit_bytes || arena->used_bytes > arena->limit_bytes - size))
+	if (arena->limit_bytes != 0 &&
+	    (size > arena->limit_bytes || arena->used_bytes > arena->limit_bytes - size))
 		return NULL;
 
 	struct arena_block *block = arena->block;

@@ -1,8 +1,8 @@
 /* Memory that lives and dies together: one session, one transaction, one message.
  *
- * Allocation is a pointer bump in blocks; everything is freed at once. With a limit, an allocation beyond it fails as
- * if memory were out: this is how the memory of a session is bounded. Pointers stay valid until arena_reset or
- * arena_deinit.
+ * Allocation is a pointer bump in blocks; everything is freed at once. With a limit, an allocation beyond it
+ * fails as if memory were out: this is how the memory of a session is bounded. Pointers stay valid until
+ * arena_reset or arena_deinit.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -14,8 +14,8 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *block; /* the newest first */
-	size_t used_bytes;         /* handed out, all blocks */
-	size_t limit_bytes;        /* 0: none */
+	size_t used_bytes;	   /* handed out, all blocks */
+	size_t limit_bytes;	   /* 0: none */
 };
 
 void arena_init(struct arena *arena, size_t limit_bytes);

@@ -11,6 +11,6 @@
 enum { BASE32_U64_SIZE = 13 };
 
 void base32_from_u64(uint64_t value, char ret_text[BASE32_U64_SIZE + 1]); /* terminated */
-nodiscard int base32_to_u64(struct slice text, uint64_t *ret_value);      /* ERR_SYNTAX */
+nodiscard int base32_to_u64(struct slice text, uint64_t *ret_value);	  /* ERR_SYNTAX */
 
 #endif

@@ -1,8 +1,8 @@
 /* Assertions that stay on in release builds.
  *
- * check(condition) states what our own code guarantees: an invariant. What the world can cause (bad mail, bad disks,
- * lack of memory) is an error value, never a check. A failed check ends the process with a line on standard error; the
- * supervisor starts the next worker, and the store recovers.
+ * check(condition) states what our own code guarantees: an invariant. What the world can cause (bad mail, bad
+ * disks, lack of memory) is an error value, never a check. A failed check ends the process with a line on
+ * standard error; the supervisor starts the next worker, and the store recovers.
  */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H

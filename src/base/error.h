@@ -10,16 +10,16 @@
 enum error {
 	ERR_NONE = 0,
 	ERR_MEMORY = -1,   /* the allocator said no */
-	ERR_LIMIT = -2,    /* a named limit was reached */
+	ERR_LIMIT = -2,	   /* a named limit was reached */
 	ERR_SYNTAX = -3,   /* bytes that are not what the grammar allows */
 	ERR_CORRUPT = -4,  /* stored bytes whose checksum or structure is wrong */
 	ERR_MISSING = -5,  /* there is no such thing */
 	ERR_EXISTS = -6,   /* there is already such a thing */
-	ERR_STATE = -7,    /* not possible in the present state (the caller can wait, or change it) */
-	ERR_IO = -8,       /* the system refused an operation; the log says which */
+	ERR_STATE = -7,	   /* not possible in the present state (the caller can wait, or change it) */
+	ERR_IO = -8,	   /* the system refused an operation; the log says which */
 	ERR_VERSION = -9,  /* written by a newer version of this program */
 	ERR_FOREIGN = -10, /* not written by this program */
-	ERR_BUSY = -11,    /* somebody else has it (a lock, a port) */
+	ERR_BUSY = -11,	   /* somebody else has it (a lock, a port) */
 };
 
 /* A short English name: "out of memory". Static storage. */

@@ -1,7 +1,9 @@
-/* Intrusive pairing heap ordered by a 64-bit key: timers and schedules. The heap owns nothing and allocates nothing.
+/* Intrusive pairing heap ordered by a 64-bit key: timers and schedules. The heap owns nothing and allocates
+ * nothing.
  *
- * Insert is O(1), taking the smallest and removing any node O(log n) amortised (Fredman, Sedgewick, Sleator and Tarjan,
- * "The pairing heap", 1986). Nodes with equal keys come out in an unspecified but deterministic order.
+ * Insert is O(1), taking the smallest and removing any node O(log n) amortised (Fredman, Sedgewick, Sleator
+ * and Tarjan, "The pairing heap", 1986). Nodes with equal keys come out in an unspecified but deterministic
+ * order.
  */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
@@ -26,7 +28,7 @@ static inline struct heap_node *heap_first(const struct heap *heap)
 }
 
 void heap_insert(struct heap *heap, struct heap_node *node, int64_t key); /* not queued */
-void heap_remove(struct heap *heap, struct heap_node *node);             /* does nothing when not queued */
-void heap_move(struct heap *heap, struct heap_node *node, int64_t key);  /* insert, or change the key */
+void heap_remove(struct heap *heap, struct heap_node *node);		  /* does nothing when not queued */
+void heap_move(struct heap *heap, struct heap_node *node, int64_t key);	  /* insert, or change the key */
 
 #endif

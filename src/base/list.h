@@ -13,7 +13,7 @@ struct list {
 };
 
 /* The object that holds the node. */
-#define container_of(node, type, member) ((type *)((char *)(node) - offsetof(type, member)))
+#define container_of(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared cannot stand in parentheses. */
 
@@ -21,8 +21,8 @@ struct list {
 #define list_each(node, head) for (struct list *node = (head)->next; node != (head); node = node->next)
 
 /* The same, and node may be removed inside. */
-#define list_each_safe(node, after, head)                                                                    \
-	for (struct list *node = (head)->next, *after = node->next; node != (head);                          \
+#define list_each_safe(node, after, head)                                           \
+	for (struct list *node = (head)->next, *after = node->next; node != (head); \
 	     node = after, after = node->next)
 
 /* NOLINTEND(bugprone-macro-parentheses) */

@@ -19,18 +19,18 @@ struct slice {
 /* For printf: printf("%.*s", SLICE_ARG(s)). */
 #define SLICE_ARG(s) (int)(s).size, ((s).data != NULL ? (s).data : "")
 
-struct slice slice_of(const char *string);               /* NULL gives an empty slice */
+struct slice slice_of(const char *string); /* NULL gives an empty slice */
 struct slice slice_make(const void *data, size_t size);
-struct slice slice_from(struct slice s, size_t from);    /* from is clamped to the size */
-struct slice slice_upto(struct slice s, size_t size);    /* at most size bytes from the front */
-struct slice slice_trim(struct slice s);                 /* without SP and HT at both ends */
+struct slice slice_from(struct slice s, size_t from); /* from is clamped to the size */
+struct slice slice_upto(struct slice s, size_t size); /* at most size bytes from the front */
+struct slice slice_trim(struct slice s);	      /* without SP and HT at both ends */
 
 bool slice_equal(struct slice a, struct slice b);
 bool slice_equal_nocase(struct slice a, struct slice b);
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_starts_nocase(struct slice s, struct slice prefix);
 bool slice_contains_nocase(struct slice s, struct slice word);
-int slice_compare(struct slice a, struct slice b);       /* as memcmp, the shorter first */
+int slice_compare(struct slice a, struct slice b); /* as memcmp, the shorter first */
 
 /* Position of the first such byte, or s.size. */
 size_t slice_find(struct slice s, char byte);

@@ -1,7 +1,8 @@
 /* Reading and writing binary records with a sticky error.
  *
- * A reader that ran past the end, or met a value that cannot be, stays failed: every later read gives zero or an empty
- * slice, and wire_ok is asked once at the end. Integers are little-endian. Strings are a 32-bit size and the bytes.
+ * A reader that ran past the end, or met a value that cannot be, stays failed: every later read gives zero or
+ * an empty slice, and wire_ok is asked once at the end. Integers are little-endian. Strings are a 32-bit size
+ * and the bytes.
  */
 #ifndef BASE_WIRE_H
 #define BASE_WIRE_H

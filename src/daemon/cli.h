@@ -8,10 +8,11 @@
 
 #include <stdbool.h>
 
-enum { /* exit status */
-       CLI_OK = 0,
-       CLI_FAILED = 1,
-       CLI_USAGE = 2,
+/* exit status */
+enum {
+	CLI_OK = 0,
+	CLI_FAILED = 1,
+	CLI_USAGE = 2,
 };
 
 /* Is it one of the commands here: domain, status, queue, trace, message, hold, resume, probe, doctor? */

@@ -235,9 +235,7 @@ static int take(struct reading *r, const char *key, const char *value, bool from
 	return unknown(r, key);
 }
 
-/* --- options
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- options --- */
 
 /* "--name=value", or "--name" with the value in the next argument. file_pass: only --config is looked at. */
 static int read_option(struct reading *r, int argc, char **argv, int *i, bool file_pass)
@@ -273,9 +271,7 @@ static int read_options(struct reading *r, int argc, char **argv, bool file_pass
 	return 0;
 }
 
-/* --- the file
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- the file --- */
 
 struct lines {
 	FILE *file;
@@ -335,8 +331,7 @@ static int read_file(struct reading *r)
 	return r->error;
 }
 
-/* --- all of it
- * -------------------------------------------------------------------------------------------------------- */
+/* --- all of it --- */
 
 static bool read_first_line(const char *path, char *ret_line, size_t size)
 {

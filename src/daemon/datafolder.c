@@ -24,9 +24,7 @@ static int fail(int error, char *ret_message, const char *format, ...)
 	return error;
 }
 
-/* --- files
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- files --- */
 
 int datafolder_read(const struct datafolder *folder, const char *name, struct buffer *ret_content)
 {
@@ -85,8 +83,7 @@ int datafolder_write(const struct datafolder *folder, const char *name, struct s
 	return error;
 }
 
-/* --- whose folder is it?
- * ---------------------------------------------------------------------------------------------- */
+/* --- whose folder is it? --- */
 
 static bool is_empty(const struct datafolder *folder)
 {
@@ -155,9 +152,7 @@ static int check_marker(struct datafolder *folder, char *ret_message)
 	return 0;
 }
 
-/* --- opening
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 /* mkdir -p, each with the mode of a folder that others may pass through but not read. */
 static int make_folders(const char *path, mode_t mode)
@@ -247,8 +242,7 @@ void datafolder_close(struct datafolder *folder)
 	folder->spool = folder->lock = folder->descriptor = -1;
 }
 
-/* --- the spool
- * -------------------------------------------------------------------------------------------------------- */
+/* --- the spool --- */
 
 enum { SPOOL_DEPTH_MAX = 4 };
 

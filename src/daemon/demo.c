@@ -80,8 +80,7 @@ static double seconds(int64_t us)
 	return (double)us / 1e6;
 }
 
-/* --- what is counted
- * ------------------------------------------------------------------------------------------------- */
+/* --- what is counted --- */
 
 static void sent(void *owner, uint32_t number, bool accepted, struct slice reply)
 {
@@ -120,8 +119,7 @@ static uint64_t backlog(const struct demo *d)
 	return d->accepted > d->arrived ? d->accepted - d->arrived : 0;
 }
 
-/* --- the story
- * -------------------------------------------------------------------------------------------------------- */
+/* --- the story --- */
 
 static void enter(struct demo *d, enum phase phase, int64_t now_us)
 {
@@ -233,9 +231,7 @@ static void interrupted(void *owner, int signal_number)
 	d->interrupted = true;
 }
 
-/* --- the end
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 struct summary {
 	uint64_t lost, duplicates, changed, unaccepted;
@@ -273,9 +269,7 @@ static int print_summary(const struct demo *d)
 	return good ? CLI_OK : CLI_FAILED;
 }
 
-/* --- beginning
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- beginning --- */
 
 static int fail(const char *what)
 {

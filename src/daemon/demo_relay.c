@@ -19,8 +19,7 @@
 
 enum { API_TIMEOUT_MS = 2000, STOP_MS = 10000, TEXT_MAX = 65536, ANSWER_MAX = 1024 * 1024 };
 
-/* --- the process
- * -------------------------------------------------------------------------------------------------------- */
+/* --- the process --- */
 
 static int make_folder(struct demo_relay *relay)
 {
@@ -137,9 +136,7 @@ void demo_relay_stop(struct demo_relay *relay)
 	relay->folder[0] = '\0';
 }
 
-/* --- its API
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* --- its API --- */
 
 static size_t answer_part(char *bytes, size_t size, size_t count, void *owner)
 {

@@ -152,7 +152,8 @@ void demo_senders_init(struct demo_senders *senders, struct net *net, const stru
 
 void demo_senders_deinit(struct demo_senders *senders)
 {
-	list_each_safe(node, after, &senders->sessions) end(container_of(node, struct session, node), true);
+	list_each_safe(node, after, &senders->sessions)
+		end(container_of(node, struct session, node), true);
 }
 
 int demo_senders_send(struct demo_senders *senders, uint32_t number)

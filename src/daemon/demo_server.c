@@ -54,8 +54,7 @@ static void drop(struct client *client)
 	free(client);
 }
 
-/* --- one message at a time
- * ---------------------------------------------------------------------------------------------- */
+/* --- one message at a time --- */
 
 double demo_server_capacity(const struct demo_server *server, int64_t now_us)
 {
@@ -86,9 +85,7 @@ static void end_work(struct client *client)
 	say(client, SLICE("250 2.0.0 stored\r\n"));
 }
 
-/* --- SMTP
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- SMTP --- */
 
 static void command(struct client *client, struct slice line)
 {
@@ -176,9 +173,7 @@ static void accepted(void *owner, struct net_conn *conn)
 	say(client, SLICE("220 mail.example.com ESMTP\r\n"));
 }
 
-/* --- life
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 struct demo_server *demo_server_new(struct os_loop *loop, struct net_uv *net,
 				    const struct demo_server_events *events, void *owner)
@@ -241,8 +236,7 @@ void demo_server_kill(struct demo_server *server)
 	if (server->listener != NULL)
 		net_uv_listen_stop(server->listener);
 	server->listener = NULL;
-	list_each_safe(node, after, &server->clients)
-	{
+	list_each_safe(node, after, &server->clients) {
 		struct client *client = container_of(node, struct client, node);
 		ops(server)->close(client->conn, false);
 		drop(client);
@@ -252,8 +246,7 @@ void demo_server_kill(struct demo_server *server)
 int64_t demo_server_run(struct demo_server *server, int64_t now_us)
 {
 	int64_t next_us = CLOCK_NEVER;
-	list_each_safe(node, after, &server->clients)
-	{
+	list_each_safe(node, after, &server->clients) {
 		struct client *client = container_of(node, struct client, node);
 		if (client->reply_at_us <= now_us) {
 			end_work(client);

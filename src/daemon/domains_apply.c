@@ -26,8 +26,7 @@ static void changed(void *owner, const struct admin_result *result)
 	next(apply);
 }
 
-/* --- does the destination differ?
- * ------------------------------------------------------------------------------------- */
+/* --- does the destination differ? --- */
 
 static const char *skip_blanks(const char *s)
 {
@@ -72,9 +71,7 @@ static bool differs(struct domains_apply *apply)
 	       !comparison.same;
 }
 
-/* --- adding
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- adding --- */
 
 static void added(void *owner, const struct admin_result *result)
 {

@@ -22,8 +22,7 @@ static int complain(const char *message)
 	return CLI_FAILED;
 }
 
-/* --- the token of the API over TCP
- * ---------------------------------------------------------------------------------- */
+/* --- the token of the API over TCP --- */
 
 static int make_token(struct launch *launch)
 {
@@ -55,8 +54,7 @@ static int load_token(struct launch *launch)
 	return buffer_append(&launch->token, "", 1);
 }
 
-/* --- what needs rights
- * -------------------------------------------------------------------------------------------------- */
+/* --- what needs rights --- */
 
 static int prepare_folder(struct launch *launch, char *message)
 {
@@ -95,8 +93,7 @@ static void launch_deinit(struct launch *launch)
 	config_deinit(&launch->config);
 }
 
-/* --- what people see
- * ---------------------------------------------------------------------------------------------------- */
+/* --- what people see --- */
 
 static void print_addresses(const struct sockets *sockets)
 {

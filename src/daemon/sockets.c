@@ -15,9 +15,7 @@
 #include "os/address.h"
 #include "os/listen.h"
 
-/* --- SMTP
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- SMTP --- */
 
 static void add_smtp(struct sockets *sockets, int descriptor)
 {
@@ -96,9 +94,7 @@ static int open_all_smtp(struct sockets *sockets, const struct config *config, c
 	return 0;
 }
 
-/* --- API
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- API --- */
 
 /* Bound through the descriptor of the folder, because the path of a Unix socket must be shorter than 108
  * bytes. */
@@ -140,8 +136,7 @@ static int open_api_tcp(struct sockets *sockets, const struct net_address *addre
 	return 0;
 }
 
-/* --- which addresses are we?
- * -------------------------------------------------------------------------------------------- */
+/* --- which addresses are we? --- */
 
 static void add_own(struct sockets *sockets, const struct net_address *address)
 {

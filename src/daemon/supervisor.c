@@ -48,9 +48,7 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* --- starting
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- starting --- */
 
 /* In the child. */
 _Noreturn static void become_worker(struct supervisor *s, int report)
@@ -98,8 +96,7 @@ static void start(struct supervisor *s)
 	s->phase = PHASE_STARTING;
 }
 
-/* --- what the worker says
- * ------------------------------------------------------------------------------------------------ */
+/* --- what the worker says --- */
 
 static void became_ready(struct supervisor *s)
 {
@@ -134,9 +131,7 @@ static void listen_to_worker(struct supervisor *s)
 	}
 }
 
-/* --- how it ends
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- how it ends --- */
 
 /* Here the message that was being parsed when the worker died will be noted, and set aside on its second
  * time. The worker does not say yet which one that is. */
@@ -195,9 +190,7 @@ static void reap(struct supervisor *s)
 			ended(s, status);
 }
 
-/* --- what others say
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- what others say --- */
 
 static void stop(struct supervisor *s)
 {

@@ -52,8 +52,7 @@ static void complain(const char *what)
 	(void)fprintf(stderr, "restante: %s\n", what);
 }
 
-/* --- the relay's view of the world
- * ------------------------------------------------------------------------------------- */
+/* --- the relay's view of the world --- */
 
 static struct clock_reading read_clock(struct clock *clock)
 {
@@ -65,9 +64,7 @@ static struct log *log_of(struct worker *w)
 	return log_stderr_port(w->log);
 }
 
-/* --- accepting
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- accepting --- */
 
 static void report(struct worker *w, char byte)
 {
@@ -111,9 +108,7 @@ static void advance(struct worker *w)
 		start_accepting(w);
 }
 
-/* --- each turn
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- each turn --- */
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -202,9 +197,7 @@ static void wake_store(void *owner)
 	os_waker_wake(w->store_waker);
 }
 
-/* --- starting
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- starting --- */
 
 static int start_loop(struct worker *w)
 {
@@ -324,9 +317,7 @@ static int start(struct worker *w)
 	return error;
 }
 
-/* --- ending
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- ending --- */
 
 static void stop(struct worker *w)
 {

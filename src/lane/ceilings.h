@@ -10,8 +10,7 @@
 
 #include "lane/verdict.h"
 
-/* --- connections: conn_limit.c
- * ---------------------------------------------------------------------------------------- */
+/* --- connections: conn_limit.c --- */
 
 struct conn_limit {
 	uint32_t limit;	   /* 0: none known */
@@ -30,8 +29,7 @@ uint32_t conn_limit_allows(const struct conn_limit *c, int64_t now_us);
 /* INT64_MAX: no limit known, or a poll is due already. */
 int64_t conn_limit_deadline(const struct conn_limit *c, int64_t now_us);
 
-/* --- messages a second: pace.c
- * ------------------------------------------------------------------------------------------ */
+/* --- messages a second: pace.c --- */
 
 enum { PACE_SECONDS = 60 };
 

@@ -2,8 +2,7 @@
 #ifndef LANE_TUNING_H
 #define LANE_TUNING_H
 
-/* --- turns
- * ------------------------------------------------------------------------------------------------------ */
+/* --- turns --- */
 
 /* An average message costs a server about as much for its dialogue as for this many bytes of body. */
 #define TURNS_BYTES_PER_UNIT 65536.0
@@ -16,15 +15,13 @@
 /* How far fresh mail may run ahead of its share (about 7 messages), or be owed. */
 #define TURNS_CREDIT_MAX 2.0
 
-/* --- back-offs
- * -------------------------------------------------------------------------------------------------- */
+/* --- back-offs --- */
 
 /* Our own system refused a socket or memory: soon again, but no spinning. */
 #define BACKOFF_LOCAL_MS     1000
 #define BACKOFF_LOCAL_MAX_MS 60000
 
-/* --- domain queues
- * ---------------------------------------------------------------------------------------------- */
+/* --- domain queues --- */
 
 /* From one canary's start to the next (RECOVERY §1.2, 550). */
 #define DOMAIN_CANARY_INTERVALS_US          \
@@ -38,8 +35,7 @@
 /* How often a timed pause looks at the wall clock, which may jump. */
 #define DOMAIN_PAUSE_LOOK_MS 3600000LL
 
-/* --- probes (RECOVERY §1.2; the intervals stand in probe.c)
- * -------------------------------------------------------- */
+/* --- probes (RECOVERY §1.2; the intervals stand in probe.c) --- */
 
 /* Each interval times U(1 - this, 1 + this), so that lanes that fell together are not probed together. */
 #define PROBE_JITTER 0.2
@@ -51,8 +47,7 @@
 /* Hints come from strangers (a connection, ETRN): at most one extra probe in this time. */
 #define PROBE_HINT_US 30000000LL
 
-/* --- window: rounds and base (RECOVERY §1.3)
- * ------------------------------------------------------------------------- */
+/* --- window: rounds and base (RECOVERY §1.3) --- */
 
 #define WINDOW_LATENCY_MIN_S 1e-4 /* below this it is our own scheduling that is measured */
 #define WINDOW_VARIANCE_GAIN 0.03 /* about the last 30 messages */
@@ -104,8 +99,7 @@
 #define TRIAL_SAMPLES_NOISY_MAX 80.0
 #define TRIAL_NOISE		0.02
 
-/* --- a server that may be cold (RECOVERY §1.3)
- * -------------------------------------------------------------------------- */
+/* --- a server that may be cold (RECOVERY §1.3) --- */
 
 #define COLD_US 180000000LL /* caches are warm after that, or never */
 /* A server that has just started may die of load without a sign in its latency. So at first it gets few at a
@@ -125,8 +119,7 @@
 #define COLD_PAUSE_US	     3000000LL /* no growth for so long after a verification that failed, doubling */
 #define COLD_PAUSE_DOUBLINGS 2
 
-/* --- relapse (RECOVERY §1.3)
- * ---------------------------------------------------------------------------------------------- */
+/* --- relapse (RECOVERY §1.3) --- */
 
 #define RELAPSE_US \
 	300000000LL /* down again within this: our feed may have done it; up for so long: forgotten */
@@ -136,24 +129,19 @@
 #define RELAPSE_PART_AGAIN     0.5
 #define RELAPSE_AGE_MIN_S      30.0
 
-/* --- after idleness
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- after idleness --- */
 
 #define LANE_IDLE_US                                                                              \
 	300000000LL	/* nothing sent for so long: the server may have been restarted meanwhile \
 			 */
 #define IDLE_WINDOW 3.0 /* as much as harms no server that can stand */
 
-/* --- tarpits
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* --- tarpits --- */
 
 #define TARPIT_LEAST_S 1.0  /* a reply to MAIL that takes so long */
 #define TARPIT_SPREAD  1.15 /* and always about the same is a sleep, not a queue */
 
-/* --- a busy server: 421 while others are served (RECOVERY §1.4)
- * --------------------------------------------------------- */
+/* --- a busy server: 421 while others are served (RECOVERY §1.4) --- */
 
 #define BUSY_FACTOR	0.6
 #define BUSY_STILL_US	5000000LL
@@ -161,8 +149,7 @@
 #define BUSY_CEILING_US 20000000LL
 #define BUSY_DOUBLINGS	5
 
-/* --- connections (RECOVERY §1.4)
- * ------------------------------------------------------------------------------------------ */
+/* --- connections (RECOVERY §1.4) --- */
 
 #define CONN_LIMIT_POLL_FACTOR \
 	1.5 /* each refused poll makes the next one rarer; the first after `limit` seconds */
@@ -173,8 +160,7 @@
 #define CONN_LIMIT_STEPS	     9
 #define CONN_LIMIT_STEP_US	     1000000LL /* after one that was accepted */
 
-/* --- pace (RECOVERY §1.4)
- * ---------------------------------------------------------------------------------------------------- */
+/* --- pace (RECOVERY §1.4) --- */
 
 #define PACE_RATE_PART	      0.97  /* just below what was taken */
 #define PACE_RATE_HOLD_S      600.0 /* limits are seldom raised, and a violation may be punished */
@@ -189,8 +175,7 @@
 #define PACE_LEAST_PER_S      0.01
 #define PACE_MOST_PER_S	      10000.0 /* a ceiling that has grown beyond is none */
 
-/* --- lane (RECOVERY §1.1, §1.4)
- * ------------------------------------------------------------------------------------- */
+/* --- lane (RECOVERY §1.1, §1.4) --- */
 
 #define LANE_WARM_TIMEOUT_US                                                           \
 	300000000LL /* a path that was away for less: the server behind it stayed warm \

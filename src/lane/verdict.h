@@ -11,28 +11,30 @@
 
 #include "base/slice.h"
 
-enum verdict_stage { /* how far it had come; the relay maps the client machine's stages to these */
-		     VERDICT_AT_CONNECT = 0,
-		     VERDICT_AT_BANNER = 1,
-		     VERDICT_AT_EHLO = 2,
-		     VERDICT_AT_TLS = 3,
-		     VERDICT_AT_MAIL = 4,
-		     VERDICT_AT_RCPT = 5,
-		     VERDICT_AT_DATA = 6,
-		     VERDICT_AT_BODY = 7,
-		     VERDICT_AT_DOT = 8,
-		     VERDICT_AT_FEATURE = 9, /* the server lacks an extension, or its SIZE is too small */
+/* how far it had come; the relay maps the client machine's stages to these */
+enum verdict_stage {
+	VERDICT_AT_CONNECT = 0,
+	VERDICT_AT_BANNER = 1,
+	VERDICT_AT_EHLO = 2,
+	VERDICT_AT_TLS = 3,
+	VERDICT_AT_MAIL = 4,
+	VERDICT_AT_RCPT = 5,
+	VERDICT_AT_DATA = 6,
+	VERDICT_AT_BODY = 7,
+	VERDICT_AT_DOT = 8,
+	VERDICT_AT_FEATURE = 9, /* the server lacks an extension, or its SIZE is too small */
 };
 
-enum verdict_what { /* what happened at that stage */
-		    VERDICT_REPLY = 0,
-		    VERDICT_CONN_REFUSED = 1,
-		    VERDICT_CONN_UNREACHABLE = 2,
-		    VERDICT_CONN_TIMEOUT = 3, /* no answer to the connect, or no reply in time */
-		    VERDICT_CONN_RESET = 4,   /* reset or closed */
-		    VERDICT_CONN_TLS = 5,
-		    VERDICT_CONN_GARBAGE = 6, /* not SMTP */
-		    VERDICT_CONN_LOCAL = 7,   /* our own system refused */
+/* what happened at that stage */
+enum verdict_what {
+	VERDICT_REPLY = 0,
+	VERDICT_CONN_REFUSED = 1,
+	VERDICT_CONN_UNREACHABLE = 2,
+	VERDICT_CONN_TIMEOUT = 3, /* no answer to the connect, or no reply in time */
+	VERDICT_CONN_RESET = 4,	  /* reset or closed */
+	VERDICT_CONN_TLS = 5,
+	VERDICT_CONN_GARBAGE = 6, /* not SMTP */
+	VERDICT_CONN_LOCAL = 7,	  /* our own system refused */
 };
 
 struct verdict_event {
@@ -65,18 +67,19 @@ enum verdict {
 	    12, /* past the dot without a reply: the server may have the message; no sooner than 10 min */
 };
 
-enum lane_kind { /* of a host-level failure; decides probe intervals and the restart window (RECOVERY §1.1) */
-		 LANE_KIND_NONE = 0,
-		 LANE_KIND_REFUSED = 1,
-		 LANE_KIND_TIMEOUT = 2,
-		 LANE_KIND_RESET = 3,
-		 LANE_KIND_421 = 4,
-		 LANE_KIND_4XX = 5,
-		 LANE_KIND_452 = 6,
-		 LANE_KIND_RATE = 7,
-		 LANE_KIND_DNS = 8,
-		 LANE_KIND_TLS = 9,
-		 LANE_KIND_BANNER = 10,
+/* of a host-level failure; decides probe intervals and the restart window (RECOVERY §1.1) */
+enum lane_kind {
+	LANE_KIND_NONE = 0,
+	LANE_KIND_REFUSED = 1,
+	LANE_KIND_TIMEOUT = 2,
+	LANE_KIND_RESET = 3,
+	LANE_KIND_421 = 4,
+	LANE_KIND_4XX = 5,
+	LANE_KIND_452 = 6,
+	LANE_KIND_RATE = 7,
+	LANE_KIND_DNS = 8,
+	LANE_KIND_TLS = 9,
+	LANE_KIND_BANNER = 10,
 };
 
 const char *

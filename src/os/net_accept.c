@@ -43,7 +43,8 @@ void net_listeners_resume(struct net_uv *net)
 {
 	if (net->freed)
 		return;
-	list_each(node, &net->listeners) resume_listener(container_of(node, struct net_listener, node));
+	list_each(node, &net->listeners)
+		resume_listener(container_of(node, struct net_listener, node));
 }
 
 static void on_retry(struct net_deadline *deadline)
@@ -180,5 +181,5 @@ void net_uv_listen_stop(struct net_listener *listener)
 void net_listeners_stop(struct net_uv *net)
 {
 	list_each_safe(node, after, &net->listeners)
-	    net_uv_listen_stop(container_of(node, struct net_listener, node));
+		net_uv_listen_stop(container_of(node, struct net_listener, node));
 }

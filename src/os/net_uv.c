@@ -69,8 +69,7 @@ void net_uv_free(struct net_uv *net)
 	net->freed = true;
 	os_task_cancel(&net->deliver);
 	net_listeners_stop(net);
-	list_each_safe(node, after, &net->connections)
-	{
+	list_each_safe(node, after, &net->connections) {
 		struct net_conn *conn = container_of(node, struct net_conn, node);
 		if (conn->state != CONN_CLOSING)
 			conn_destroy(conn);

@@ -67,7 +67,8 @@ static void deliver(struct os_task *task)
 	struct resolver_unbound *r = container_of(task, struct resolver_unbound, deliver);
 	size_t count = 0;
 
-	list_each(node, &r->answered) count++;
+	list_each(node, &r->answered)
+		count++;
 	for (; count > 0 && !list_empty(&r->answered); count--)
 		/* The analyzer does not see that free_query takes the node out of the list.
 		 * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
@@ -311,7 +312,8 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void free_queries(struct list *queries)
 {
-	list_each_safe(node, after, queries) free_query(container_of(node, struct resolver_query, node));
+	list_each_safe(node, after, queries)
+		free_query(container_of(node, struct resolver_query, node));
 }
 
 void resolver_unbound_free(struct resolver_unbound *r)
@@ -324,7 +326,8 @@ void resolver_unbound_free(struct resolver_unbound *r)
 	os_task_cancel(&r->deliver);
 	free_queries(&r->queries);
 	free_queries(&r->answered);
-	list_each_safe(node, after, &r->lookups) free_lookup(container_of(node, struct lookup, node));
+	list_each_safe(node, after, &r->lookups)
+		free_lookup(container_of(node, struct lookup, node));
 	if (r->timer != NULL)
 		uv_close((uv_handle_t *)r->timer, on_timer_closed);
 	free(r->hosts);

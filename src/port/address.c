@@ -17,7 +17,8 @@ const char *net_address_text(const struct net_address *a, char ret_text[NET_ADDR
 	char host[NET_ADDRESS_TEXT_SIZE];
 
 	(void)net_address_host(a, host);
-	(void)snprintf(ret_text, NET_ADDRESS_TEXT_SIZE, a->family == 6 ? "[%.46s]:%u" : "%.46s:%u", host, a->port);
+	(void)snprintf(ret_text, NET_ADDRESS_TEXT_SIZE, a->family == 6 ? "[%.46s]:%u" : "%.46s:%u", host,
+		       a->port);
 	return ret_text;
 }
 

@@ -3,8 +3,8 @@
  * Two readings are taken together at the entry of every event and passed down:
  *   now_us   monotonic microseconds from an arbitrary start: every deadline, latency and interval
  *   wall_ms  milliseconds since 1970 UTC: dates that people and records see, and hold time
- * The wall clock may jump (an administrator, a virtual machine). Nothing is timed with it; hold time is guarded against
- * jumps in relay/.
+ * The wall clock may jump (an administrator, a virtual machine). Nothing is timed with it; hold time is
+ * guarded against jumps in relay/.
  */
 #ifndef PORT_CLOCK_H
 #define PORT_CLOCK_H
@@ -24,7 +24,7 @@ struct clock {
 /* A deadline that never comes. */
 #define CLOCK_NEVER INT64_MAX
 
-#define CLOCK_MS(n) ((int64_t)(n)*1000)
+#define CLOCK_MS(n)	 ((int64_t)(n)*1000)
 #define CLOCK_SECONDS(n) ((int64_t)(n)*1000000)
 
 #endif

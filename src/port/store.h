@@ -1,14 +1,16 @@
-/* The store: every accepted message until each of its recipients has met its end. The promises of restante rest here.
+/* The store: every accepted message until each of its recipients has met its end. The promises of restante
+ * rest here.
  *
- * All calls are made from the loop's thread and do not block. A call that needs the disk or the network is an *operation*:
- * its completion is delivered later through done(owner, result), from the loop and never from inside the call, exactly
- * once. Operations on one message complete in the order in which they were asked for.
+ * All calls are made from the loop's thread and do not block. A call that needs the disk or the network is an
+ * *operation*: its completion is delivered later through done(owner, result), from the loop and never from
+ * inside the call, exactly once. Operations on one message complete in the order in which they were asked
+ * for.
  *
  * Results:
  *   STORE_OK       it is durable and will survive a power cut
  *   STORE_FAILED   it did not happen and will not appear later, not even after a crash
- *   STORE_UNKNOWN  it may or may not have happened (sync failed, connection lost). Ask again, with the same id, until the
- *                  answer is ok or failed; a commit that is asked for again never makes a second message
+ *   STORE_UNKNOWN  it may or may not have happened (sync failed, connection lost). Ask again, with the same
+ * id, until the answer is ok or failed; a commit that is asked for again never makes a second message
  *   STORE_FENCED   another node has taken the lease over: nothing happened, stop feeding this lane
  *
  * An operation that cannot even be queued for want of memory completes with STORE_FAILED.
@@ -31,28 +33,31 @@ enum store_result {
 /* Why STORE_FAILED, for the reply to the sender (452 4.3.1 for full, 451 4.3.0 otherwise) and the alarm. */
 enum store_reason {
 	STORE_REASON_NONE = 0,
-	STORE_REASON_FULL = 1,    /* no space but the reserve */
-	STORE_REASON_IO = 2,      /* the disk failed; this store takes nothing any more until restarted */
+	STORE_REASON_FULL = 1, /* no space but the reserve */
+	STORE_REASON_IO = 2,   /* the disk failed; this store takes nothing any more until restarted */
 	STORE_REASON_MEMORY = 3,
 	STORE_REASON_MISSING = 4, /* amend, read: no such message (any more) */
 	STORE_REASON_VERSION = 5, /* amend: the entry's version is not the one given; read it again */
 	STORE_REASON_CORRUPT = 6, /* read: checksum or structure is wrong; the message is set aside */
 };
 
-enum store_body { /* RFC 6152, RFC 3030 */
+/* RFC 6152, RFC 3030 */
+enum store_body {
 	STORE_BODY_7BIT = 0,
 	STORE_BODY_8BITMIME = 1,
 };
 
-enum { /* flags of an envelope */
+/* flags of an envelope */
+enum {
 	STORE_SMTPUTF8 = 1u << 0, /* MAIL had SMTPUTF8 (RFC 6531) */
 	STORE_RET_FULL = 1u << 1, /* RET=FULL (RFC 3461) */
 	STORE_RET_HDRS = 1u << 2,
-	STORE_TLS = 1u << 3,      /* arrived over TLS */
+	STORE_TLS = 1u << 3,	  /* arrived over TLS */
 	STORE_SPF_PASS = 1u << 4, /* reserved: MAIL FROM was authenticated at acceptance */
 };
 
-enum { /* flags of a recipient: NOTIFY of RFC 3461; none: not given */
+/* flags of a recipient: NOTIFY of RFC 3461; none: not given */
+enum {
 	STORE_NOTIFY_NEVER = 1u << 0,
 	STORE_NOTIFY_SUCCESS = 1u << 1,
 	STORE_NOTIFY_FAILURE = 1u << 2,
@@ -70,36 +75,37 @@ enum store_recipient_state {
 
 struct store_recipient {
 	struct slice forward_path; /* mailbox as received, without <> */
-	struct slice orcpt;        /* as received (RFC 3461), or empty */
-	uint32_t domain;           /* number of the domain (relay/domains.h gives them), never 0 */
-	uint32_t notify;           /* STORE_NOTIFY_* */
+	struct slice orcpt;	   /* as received (RFC 3461), or empty */
+	uint32_t domain;	   /* number of the domain (relay/domains.h gives them), never 0 */
+	uint32_t notify;	   /* STORE_NOTIFY_* */
 	/* what amend changes: */
 	enum store_recipient_state state;
-	uint32_t attempts;         /* that reached this recipient (not the lane's probes) */
-	int64_t not_before_ms;     /* wall clock; 0: at once */
-	struct slice last_reply;   /* of the server or our own words, or empty; at most STORE_REPLY_MAX bytes kept */
+	uint32_t attempts;     /* that reached this recipient (not the lane's probes) */
+	int64_t not_before_ms; /* wall clock; 0: at once */
+	struct slice
+	    last_reply; /* of the server or our own words, or empty; at most STORE_REPLY_MAX bytes kept */
 };
 
 enum {
-	STORE_RECIPIENT_MAX = 1000,  /* of one message; contract for every implementation */
+	STORE_RECIPIENT_MAX = 1000, /* of one message; contract for every implementation */
 	STORE_REPLY_MAX = 512,
-	STORE_PATH_MAX = 320,        /* bytes of a path: 64 + 1 + 255 (RFC 5321 §4.5.3.1) */
-	STORE_KEY_MAX = 255,         /* bytes of a key */
+	STORE_PATH_MAX = 320,	     /* bytes of a path: 64 + 1 + 255 (RFC 5321 §4.5.3.1) */
+	STORE_KEY_MAX = 255,	     /* bytes of a key */
 	STORE_VALUE_MAX = 64 * 1024, /* bytes of a value */
-	STORE_WALK_MAX = 256,        /* entries of one walk */
+	STORE_WALK_MAX = 256,	     /* entries of one walk */
 };
 
 struct store_envelope {
-	struct slice reverse_path;  /* without <>; empty is the null reverse-path */
-	struct slice envid;         /* RFC 3461, or empty */
-	uint32_t flags;             /* STORE_SMTPUTF8 | ... */
+	struct slice reverse_path; /* without <>; empty is the null reverse-path */
+	struct slice envid;	   /* RFC 3461, or empty */
+	uint32_t flags;		   /* STORE_SMTPUTF8 | ... */
 	enum store_body body;
-	int64_t arrival_ms;         /* wall clock */
+	int64_t arrival_ms; /* wall clock */
 	/* kept for what a later filter or DSN decision needs: */
 	struct slice client_address; /* "192.0.2.1" */
 	struct slice client_name;    /* PTR, or empty */
 	struct slice helo;
-	struct slice message_id;     /* Message-ID of the header, or empty; for trace */
+	struct slice message_id; /* Message-ID of the header, or empty; for trace */
 	uint32_t recipient_count;
 	struct store_recipient *recipients;
 };
@@ -107,8 +113,8 @@ struct store_envelope {
 /* A message as it is read back. All slices are lent until the completion returns, unless stated otherwise. */
 struct store_entry {
 	uint64_t id;
-	uint64_t version;      /* grows with each amend */
-	uint64_t body_bytes;   /* of header prefix and body together, as sent on */
+	uint64_t version;    /* grows with each amend */
+	uint64_t body_bytes; /* of header prefix and body together, as sent on */
 	struct store_envelope envelope;
 };
 
@@ -118,28 +124,29 @@ struct store_message; /* a message that is being received */
 /* Completion of an operation. */
 typedef void store_done(void *owner, enum store_result result, enum store_reason reason);
 /* Completion of a walk or a look-up: the entries in order. more: there are further ones behind the last. */
-typedef void store_walk_done(void *owner, enum store_result result, const struct store_entry *entries, size_t count,
-			     bool more);
+typedef void store_walk_done(void *owner, enum store_result result, const struct store_entry *entries,
+			     size_t count, bool more);
 /* Completion of a read. bytes are lent; empty at the end of the body. */
-typedef void store_read_done(void *owner, enum store_result result, enum store_reason reason, struct slice bytes);
+typedef void store_read_done(void *owner, enum store_result result, enum store_reason reason,
+			     struct slice bytes);
 /* Completion of a key-value look-up or scan. result OK with count 0: nothing there. */
 struct store_pair {
 	struct slice key, value;
 };
-typedef void store_pairs_done(void *owner, enum store_result result, const struct store_pair *pairs, size_t count,
-			      bool more);
+typedef void store_pairs_done(void *owner, enum store_result result, const struct store_pair *pairs,
+			      size_t count, bool more);
 
 /* What is remembered 30 days of each recipient that ended, and of each one refused at our door. */
 struct store_end {
-	uint64_t id;          /* message id; 0: refused at the door, there was no message */
-	int64_t accepted_ms;  /* wall clock; 0: refused at the door */
+	uint64_t id;	     /* message id; 0: refused at the door, there was no message */
+	int64_t accepted_ms; /* wall clock; 0: refused at the door */
 	int64_t ended_ms;
 	enum store_recipient_state state; /* never QUEUED */
 	bool at_door;
 	struct slice reverse_path, forward_path, message_id, reply, relay;
 };
-typedef void store_ends_done(void *owner, enum store_result result, const struct store_end *ends, size_t count,
-			     bool more);
+typedef void store_ends_done(void *owner, enum store_result result, const struct store_end *ends,
+			     size_t count, bool more);
 
 /* One recipient's change within an amend. */
 struct store_change {
@@ -152,90 +159,100 @@ struct store_change {
 };
 
 struct store_counts {
-	uint64_t messages;      /* with at least one recipient queued (in this domain) */
-	uint64_t bytes;         /* of those messages */
-	uint64_t recipients;    /* queued */
-	int64_t oldest_ms;      /* arrival of the oldest, wall clock; 0 when empty */
+	uint64_t messages;   /* with at least one recipient queued (in this domain) */
+	uint64_t bytes;	     /* of those messages */
+	uint64_t recipients; /* queued */
+	int64_t oldest_ms;   /* arrival of the oldest, wall clock; 0 when empty */
 };
 
-struct store_totals { /* since the store was made; survive restarts: accepted = queued + ended, always */
-	uint64_t accepted;   /* recipients */
-	uint64_t queued;     /* recipients */
-	uint64_t ended;      /* recipients, all ends together */
-	uint64_t delivered;  /* recipients, of ended */
-	uint64_t set_aside;  /* messages whose record is damaged: reported, kept, not queued */
+/* since the store was made; survive restarts: accepted = queued + ended, always */
+struct store_totals {
+	uint64_t accepted;  /* recipients */
+	uint64_t queued;    /* recipients */
+	uint64_t ended;	    /* recipients, all ends together */
+	uint64_t delivered; /* recipients, of ended */
+	uint64_t set_aside; /* messages whose record is damaged: reported, kept, not queued */
 };
 
 struct store_ops {
-	/* --- receiving ------------------------------------------------------------------------------------------ */
+	/* --- receiving --- */
 	/* Starts a message. ERR_MEMORY; ERR_LIMIT when the store is full (but for its reserve): answer 452;
 	 * ERR_IO when it takes nothing any more: answer 451. size_hint_bytes: what SIZE= said, or 0. */
 	int (*begin)(struct store *store, uint64_t size_hint_bytes, struct store_message **ret_message);
-	/* Adds to the body; takes a copy. ERR_MEMORY, ERR_LIMIT (full), ERR_IO: the message can only be aborted then. */
+	/* Adds to the body; takes a copy. ERR_MEMORY, ERR_LIMIT (full), ERR_IO: the message can only be
+	 * aborted then. */
 	int (*append)(struct store_message *message, struct slice bytes);
-	/* How many bytes append takes now without harm to others. 0: stop reading the client; room() is called once
-	 * there is credit again. Ignoring it costs memory, nothing else. */
+	/* How many bytes append takes now without harm to others. 0: stop reading the client; room() is
+	 * called once there is credit again. Ignoring it costs memory, nothing else. */
 	size_t (*credit)(struct store_message *message, void (*room)(void *owner), void *owner);
-	/* Makes it durable: envelope, prefix (put before the body: the Received line) and body at once, under the given
-	 * id, which must be larger than every id committed before (store_next_id). The envelope is copied. On UNKNOWN
-	 * the message remains: call commit again with the same arguments, or abort. On OK and FAILED it is freed. Until
-	 * it was answered OK (or the store was opened again) the message is not seen by walk, find and count. FAILED
-	 * with STORE_REASON_NONE: the envelope is beyond the limits above. A recipient that is not queued (a filter's
-	 * discard) is accepted and ended at once. */
+	/* Makes it durable: envelope, prefix (put before the body: the Received line) and body at once, under
+	 * the given id, which must be larger than every id committed before (store_next_id). The envelope is
+	 * copied. On UNKNOWN the message remains: call commit again with the same arguments, or abort. On OK
+	 * and FAILED it is freed. Until it was answered OK (or the store was opened again) the message is not
+	 * seen by walk, find and count. FAILED with STORE_REASON_NONE: the envelope is beyond the limits
+	 * above. A recipient that is not queued (a filter's discard) is accepted and ended at once. */
 	void (*commit)(struct store_message *message, uint64_t id, const struct store_envelope *envelope,
 		       struct slice prefix, store_done *done, void *owner);
-	/* Gives a message up. Before commit: frees it at once, done is called all the same (may be NULL). After an
-	 * UNKNOWN commit: makes sure that it will never appear (durable abort record); UNKNOWN: ask again. Not while a
-	 * commit is in flight. */
+	/* Gives a message up. Before commit: frees it at once, done is called all the same (may be NULL).
+	 * After an UNKNOWN commit: makes sure that it will never appear (durable abort record); UNKNOWN: ask
+	 * again. Not while a commit is in flight. */
 	void (*abort)(struct store_message *message, store_done *done, void *owner);
 	/* The next id: larger than all before, from wall_ms (the clock may jump back; ids do not). */
 	uint64_t (*next_id)(struct store *store, int64_t wall_ms);
 
-	/* --- what waits ----------------------------------------------------------------------------------------- */
-	/* Entries of a domain with at least one queued recipient in it, ids > after in ascending order, at most max
+	/* --- what waits --- */
+	/* Entries of a domain with at least one queued recipient in it, ids > after in ascending order, at
+	 * most max
 	 * (<= STORE_WALK_MAX). domain 0: of all domains. */
 	void (*walk)(struct store *store, uint32_t domain, uint64_t after, size_t max, store_walk_done *done,
 		     void *owner);
 	/* One message. Completes OK with count 0 when it does not exist (any more). */
 	void (*find)(struct store *store, uint64_t id, store_walk_done *done, void *owner);
-	/* The prefix and body of a message from offset, at most max bytes (<= 256 KiB). The message stays readable until
-	 * the last recipient's end is committed. */
-	void (*read)(struct store *store, uint64_t id, uint64_t offset, size_t max, store_read_done *done, void *owner);
-	/* Changes recipients atomically. version: of the entry, or 0 for any. When no recipient is queued any more the
-	 * message is over and its body is freed. Each recipient's end record is written with the amend that ends it; what
-	 * has ended stays as it ended: later changes to it are ignored. fence: token of the lease, or 0. */
+	/* The prefix and body of a message from offset, at most max bytes (<= 256 KiB). The message stays
+	 * readable until the last recipient's end is committed. */
+	void (*read)(struct store *store, uint64_t id, uint64_t offset, size_t max, store_read_done *done,
+		     void *owner);
+	/* Changes recipients atomically. version: of the entry, or 0 for any. When no recipient is queued any
+	 * more the message is over and its body is freed. Each recipient's end record is written with the
+	 * amend that ends it; what has ended stays as it ended: later changes to it are ignored. fence: token
+	 * of the lease, or 0. */
 	void (*amend)(struct store *store, uint64_t id, uint64_t version, uint64_t fence,
-		      const struct store_change *changes, size_t count, int64_t wall_ms, store_done *done, void *owner);
+		      const struct store_change *changes, size_t count, int64_t wall_ms, store_done *done,
+		      void *owner);
 	/* Kept up to date in memory. domain 0: of all domains. */
 	void (*count)(const struct store *store, uint32_t domain, struct store_counts *ret_counts);
 	void (*totals)(const struct store *store, struct store_totals *ret_totals);
 
-	/* --- what was --------------------------------------------------------------------------------------------- */
-	/* Remembers a refusal at the door. Not durable at once; may be dropped under load (counted by the store). */
+	/* --- what was --- */
+	/* Remembers a refusal at the door. Not durable at once; may be dropped under load (counted by the
+	 * store). */
 	void (*note_end)(struct store *store, const struct store_end *end);
-	/* End records, newest first, that ended at or before before_ms (0: now), at most max. The caller filters. */
+	/* End records, newest first, that ended at or before before_ms (0: now), at most max. The caller
+	 * filters. */
 	void (*ends)(struct store *store, int64_t since_ms, int64_t before_ms, uint64_t skip, size_t max,
 		     store_ends_done *done, void *owner);
 
-	/* --- small state -------------------------------------------------------------------------------------------- */
+	/* --- small state --- */
 	/* Keys are bytes; by convention "domain/example.com", "lane/...". An empty value removes the key. */
 	void (*put)(struct store *store, struct slice key, struct slice value, store_done *done, void *owner);
 	void (*get)(struct store *store, struct slice key, store_pairs_done *done, void *owner);
-	/* Pairs whose key begins with prefix and is greater than after (may be empty), in order, at most max. */
-	void (*scan)(struct store *store, struct slice prefix, struct slice after, size_t max, store_pairs_done *done,
-		     void *owner);
+	/* Pairs whose key begins with prefix and is greater than after (may be empty), in order, at most max.
+	 */
+	void (*scan)(struct store *store, struct slice prefix, struct slice after, size_t max,
+		     store_pairs_done *done, void *owner);
 
-	/* --- leases --------------------------------------------------------------------------------------------------- */
-	/* Takes or renews the right to feed a lane. *ret_fence, valid at completion with OK, is the fencing token.
-	 * A store of one machine grants always. FENCED: another node has it. */
-	void (*lease)(struct store *store, struct slice lane, int64_t ttl_ms, uint64_t *ret_fence, store_done *done,
-		      void *owner);
+	/* --- leases --- */
+	/* Takes or renews the right to feed a lane. *ret_fence, valid at completion with OK, is the fencing
+	 * token. A store of one machine grants always. FENCED: another node has it. */
+	void (*lease)(struct store *store, struct slice lane, int64_t ttl_ms, uint64_t *ret_fence,
+		      store_done *done, void *owner);
 
-	/* --- life ------------------------------------------------------------------------------------------------------- */
-	/* Delivers completions that are ready; called by the loop when the store's waker said so (see the constructor of
-	 * each implementation), and in tests until the condition holds. */
+	/* --- life --- */
+	/* Delivers completions that are ready; called by the loop when the store's waker said so (see the
+	 * constructor of each implementation), and in tests until the condition holds. */
 	void (*poll)(struct store *store);
-	/* Ends: all queued operations are completed and durable, a checkpoint is written, everything is freed. */
+	/* Ends: all queued operations are completed and durable, a checkpoint is written, everything is
+	 * freed. */
 	void (*close)(struct store *store);
 };
 

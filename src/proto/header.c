@@ -7,8 +7,7 @@
 #include "base/check.h"
 #include "proto/utf8.h"
 
-/* --- Received
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Received --- */
 
 /* A field that is written word by word. */
 struct field {
@@ -143,9 +142,7 @@ int header_write_received(const struct received *r, struct buffer *to)
 	return f.error;
 }
 
-/* --- dates
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- dates --- */
 
 struct date {
 	int64_t year;
@@ -199,9 +196,7 @@ void header_date(int64_t wall_ms, char ret_text[HEADER_DATE_SIZE])
 	check(size > 0 && size < HEADER_DATE_SIZE);
 }
 
-/* --- scan
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- scan --- */
 
 void header_scan_init(struct header_scan *scan, const char *hostname)
 {

@@ -8,22 +8,23 @@
 #include "base/buffer.h"
 
 enum {
-	REPLY_TEXT_MAX = 512,        /* kept of a peer's reply; the rest of a long one is dropped */
-	REPLY_LINE_MAX = 4096,       /* bytes of one line that we put up with (RFC says 512) */
-	REPLY_LINES_MAX = 200,       /* lines of one reply that we put up with */
+	REPLY_TEXT_MAX = 512,  /* kept of a peer's reply; the rest of a long one is dropped */
+	REPLY_LINE_MAX = 4096, /* bytes of one line that we put up with (RFC says 512) */
+	REPLY_LINES_MAX = 200, /* lines of one reply that we put up with */
 };
 
 struct reply {
-	uint16_t code;               /* 200..599 */
+	uint16_t code;			 /* 200..599 */
 	uint16_t class, subject, detail; /* enhanced status code; class 0: none; the others 0..999 */
-	char text[REPLY_TEXT_MAX + 1]; /* without codes; lines joined by "\n"; terminated; well-formed UTF-8; control bytes are '?' */
+	char text[REPLY_TEXT_MAX + 1]; /* without codes; lines joined by "\n"; terminated; well-formed UTF-8;
+					  control bytes are '?' */
 };
 
 /* Builds one of ours. status is "2.1.5" or NULL for none; the text is cut at REPLY_TEXT_MAX. */
 void reply_set(struct reply *reply, uint16_t code, const char *status, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
-void reply_set_v(struct reply *reply, uint16_t code, const char *status, const char *format, va_list arguments)
-	__attribute__((format(printf, 4, 0)));
+    __attribute__((format(printf, 4, 5)));
+void reply_set_v(struct reply *reply, uint16_t code, const char *status, const char *format,
+		 va_list arguments) __attribute__((format(printf, 4, 0)));
 
 /* Appends the wire form, "250-2.1.5 a\r\n250 2.1.5 b\r\n" for text "a\nb"; the enhanced code is left out when
  * with_status is false. A line that would be longer than RFC 5321 §4.5.3.1.5 allows is continued on the next.
@@ -51,22 +52,22 @@ static inline bool reply_permanent(const struct reply *reply) /* 5yz */
 	return reply->code >= 500;
 }
 
-/* Incremental parser of a peer's replies. Lines may end with LF alone (Postel; replies cannot be smuggled past us, since
- * each one answers one command). */
+/* Incremental parser of a peer's replies. Lines may end with LF alone (Postel; replies cannot be smuggled
+ * past us, since each one answers one command). */
 struct reply_parser {
-	struct reply reply;  /* being assembled */
+	struct reply reply; /* being assembled */
 	size_t text_size;
 	size_t line_size;
 	uint32_t line_count;
-	char head[16];       /* the first bytes of the line, until code and enhanced code are known */
+	char head[16]; /* the first bytes of the line, until code and enhanced code are known */
 	uint8_t stage;
-	bool last;           /* the line ends the reply */
+	bool last; /* the line ends the reply */
 };
 
 void reply_parser_init(struct reply_parser *parser);
 
-/* Takes bytes off the front of *input until one reply is whole. 1: *ret_reply was set; 0: needs more (all of *input was
- * taken); ERR_SYNTAX: this is not SMTP; ERR_LIMIT: too many lines or a line too long. */
+/* Takes bytes off the front of *input until one reply is whole. 1: *ret_reply was set; 0: needs more (all of
+ * *input was taken); ERR_SYNTAX: this is not SMTP; ERR_LIMIT: too many lines or a line too long. */
 nodiscard int reply_parse(struct reply_parser *parser, struct slice *input, struct reply *ret_reply);
 
 #endif

@@ -59,8 +59,7 @@ void smtp_server_free(struct smtp_server *s)
 	free(s);
 }
 
-/* --- replies
- * ------------------------------------------------------------------------------------------------------- */
+/* --- replies --- */
 
 void smtp_server_write(struct smtp_server *s, const struct reply *reply)
 {
@@ -134,8 +133,7 @@ bool smtp_server_count_idle(struct smtp_server *s)
 	return true;
 }
 
-/* --- changes of state
- * ---------------------------------------------------------------------------------------------- */
+/* --- changes of state --- */
 
 void smtp_server_close(struct smtp_server *s)
 {
@@ -170,9 +168,7 @@ void smtp_server_reset(struct smtp_server *s)
 	arena_reset(&s->arena);
 }
 
-/* --- time
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- time --- */
 
 /* The first moment at which the body bytes since body_since_us are too few; INT64_MAX: never. */
 static int64_t rate_deadline(const struct smtp_server *s)
@@ -228,8 +224,7 @@ static bool time_out(struct smtp_server *s, int64_t now_us)
 	return true;
 }
 
-/* --- the owner's side
- * ---------------------------------------------------------------------------------------------- */
+/* --- the owner's side --- */
 
 /* Bytes before the banner: not a mail server (RFC 5321 §3.1: the client waits for it). */
 static bool refuse_early_talker(struct smtp_server *s, struct slice input)

@@ -77,8 +77,7 @@ struct smtp_server {
 	uint64_t body_bytes;			    /* since then, as they came */
 };
 
-/* --- smtp_server.c
- * ------------------------------------------------------------------------------------------------- */
+/* --- smtp_server.c --- */
 
 /* Appends a reply. If it cannot be written the session closes without it. */
 void smtp_server_write(struct smtp_server *s, const struct reply *reply);
@@ -101,21 +100,18 @@ void smtp_server_ask(struct smtp_server *s, enum server_question question, enum 
 /* Forgets the transaction; a message that was begun is aborted. */
 void smtp_server_reset(struct smtp_server *s);
 
-/* --- smtp_server_command.c
- * ----------------------------------------------------------------------------------------- */
+/* --- smtp_server_command.c --- */
 
 /* Reads on in the phase COMMAND and obeys one command. False: the input is used up. */
 bool smtp_server_take_command(struct smtp_server *s, struct slice *input, int64_t now_us);
 
-/* --- smtp_server_params.c
- * ------------------------------------------------------------------------------------------ */
+/* --- smtp_server_params.c --- */
 
 /* Parses what follows the path of MAIL or RCPT into t or r. False: it was answered. */
 bool smtp_server_mail_params(struct smtp_server *s, struct slice text, struct smtp_server_transaction *t);
 bool smtp_server_rcpt_params(struct smtp_server *s, struct slice text, struct smtp_server_recipient *r);
 
-/* --- smtp_server_data.c
- * -------------------------------------------------------------------------------------------- */
+/* --- smtp_server_data.c --- */
 
 /* Gets ready for a message. */
 void smtp_server_body_begin(struct smtp_server *s, bool dots);
@@ -128,8 +124,7 @@ void smtp_server_body_refuse(struct smtp_server *s, uint16_t code, const char *s
 void smtp_server_body_found(struct smtp_server *s, enum body_result result, struct slice piece);
 bool smtp_server_take_data(struct smtp_server *s, struct slice *input, int64_t now_us);
 
-/* --- smtp_server_bdat.c
- * -------------------------------------------------------------------------------------------- */
+/* --- smtp_server_bdat.c --- */
 
 bool smtp_server_take_chunk(struct smtp_server *s, struct slice *input, int64_t now_us);
 

@@ -14,10 +14,11 @@
 
 #include "base/error.h"
 
-enum { /* of open */
-       FILE_READ = 0,
-       FILE_WRITE = 1 << 0,  /* and read */
-       FILE_CREATE = 1 << 1, /* when it is not there; with FILE_WRITE */
+/* of open */
+enum {
+	FILE_READ = 0,
+	FILE_WRITE = 1 << 0,  /* and read */
+	FILE_CREATE = 1 << 1, /* when it is not there; with FILE_WRITE */
 };
 
 enum { FILE_NAME_SIZE = 64 }; /* with its NUL */

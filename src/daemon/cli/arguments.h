@@ -9,15 +9,16 @@
 
 enum { CLI_HOSTS_MAX = 16 };
 
-enum { /* options that a command takes; --data, --json and --help every command takes */
-       OPTION_TO = 1u << 0,
-       OPTION_WATCH = 1u << 1,
-       OPTION_RECIPIENT = 1u << 2,
-       OPTION_SENDER = 1u << 3,
-       OPTION_MESSAGE_ID = 1u << 4,
-       OPTION_SINCE = 1u << 5,
-       OPTION_UNTIL = 1u << 6,
-       OPTION_LIMIT = 1u << 7,
+/* options that a command takes; --data, --json and --help every command takes */
+enum {
+	OPTION_TO = 1u << 0,
+	OPTION_WATCH = 1u << 1,
+	OPTION_RECIPIENT = 1u << 2,
+	OPTION_SENDER = 1u << 3,
+	OPTION_MESSAGE_ID = 1u << 4,
+	OPTION_SINCE = 1u << 5,
+	OPTION_UNTIL = 1u << 6,
+	OPTION_LIMIT = 1u << 7,
 };
 
 struct arguments {

@@ -38,9 +38,7 @@ static const struct command commands[] = {
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
-/* --- help
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- help --- */
 
 const char *cli_usage(void)
 {
@@ -105,8 +103,7 @@ int usage_error(const char *command, const char *format, ...)
 	return CLI_USAGE;
 }
 
-/* --- finding the command
- * ------------------------------------------------------------------------------------------ */
+/* --- finding the command --- */
 
 bool cli_knows(const char *command)
 {
@@ -155,8 +152,7 @@ static bool asks_for_help(int argc, char **argv)
 	return argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0);
 }
 
-/* --- running
- * ------------------------------------------------------------------------------------------------------ */
+/* --- running --- */
 
 const char *cli_default_data(void)
 {

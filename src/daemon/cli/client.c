@@ -21,8 +21,7 @@ struct sink {
 	bool failed;
 };
 
-/* --- opening
- * ------------------------------------------------------------------------------------------------------ */
+/* --- opening --- */
 
 /* A socket's address has room for 107 bytes: a longer path is taken by way of the folder's descriptor. */
 static int shorten(struct client *client)
@@ -57,8 +56,7 @@ void client_end(struct client *client)
 		(void)close(client->folder);
 }
 
-/* --- what went wrong
- * ---------------------------------------------------------------------------------------------- */
+/* --- what went wrong --- */
 
 /* curl does not say reliably why it could not connect: the system does. */
 static int connect_errno(const struct client *client)
@@ -132,8 +130,7 @@ static void say_refused(const struct client *client, const struct buffer *answer
 	json_decref(value);
 }
 
-/* --- one request
- * -------------------------------------------------------------------------------------------------- */
+/* --- one request --- */
 
 static size_t take_bytes(char *bytes, size_t size, size_t count, void *owner)
 {

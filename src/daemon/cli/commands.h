@@ -28,8 +28,7 @@ command_run run_doctor;
 /* "restante COMMAND: text", and the synopsis; returns CLI_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* --- shared by the commands
- * ------------------------------------------------------------------------------------------- */
+/* --- shared by the commands --- */
 
 /* "/v1/domains/NAME/what" with the name escaped and a NUL behind; what may be "". ERR_MEMORY: said. */
 nodiscard int target_of(struct buffer *to, const char *before, const char *name, const char *behind);

@@ -68,8 +68,7 @@ static void say_bad(struct doctor *doctor, const char *about, const char *words)
 	say(doctor, false, about, words);
 }
 
-/* --- one host
- * ----------------------------------------------------------------------------------------------------- */
+/* --- one host --- */
 
 /* "host:port", "[v6]:port" or "host". False: it does not fit. */
 static bool split_host(struct slice text, char host[HOST_MAX], char port[8])
@@ -191,8 +190,7 @@ static void check_host(struct doctor *doctor, struct slice text)
 	freeaddrinfo(addresses);
 }
 
-/* --- what the relay knows
- * ----------------------------------------------------------------------------------------- */
+/* --- what the relay knows --- */
 
 static void check_queue(struct doctor *doctor, const json_t *domain)
 {

@@ -69,9 +69,7 @@ int run_hold(struct client *client, const struct arguments *arguments)
 	return change_domain(client, arguments, "POST", "/hold", body);
 }
 
-/* --- set
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- set --- */
 
 /* "30" or "30d" as a number of days; anything else goes to the daemon as it is, which says what is wrong. */
 static json_t *hold_value(const char *text)
@@ -123,8 +121,7 @@ int run_domain_set(struct client *client, const struct arguments *arguments)
 	return change_domain(client, arguments, "PATCH", "", body);
 }
 
-/* --- ls, show
- * ----------------------------------------------------------------------------------------------------- */
+/* --- ls, show --- */
 
 static enum table_style state_style(const char *state)
 {

@@ -10,8 +10,7 @@
 
 enum { RECIPIENTS_SHOWN = 5, LIMIT_DIGITS = 24, LIMIT_MAX = 10000000 };
 
-/* --- one message as text
- * ------------------------------------------------------------------------------------------ */
+/* --- one message as text --- */
 
 static void print_recipient(const json_t *recipient)
 {
@@ -54,8 +53,7 @@ static void print_message(const json_t *message)
 			     json_array_size(recipients) - RECIPIENTS_SHOWN, text_of(message, "id"));
 }
 
-/* --- queue
- * -------------------------------------------------------------------------------------------------------- */
+/* --- queue --- */
 
 struct pages {
 	struct client *client;
@@ -171,8 +169,7 @@ int run_queue(struct client *client, const struct arguments *arguments)
 	return ok ? CLI_OK : CLI_FAILED;
 }
 
-/* --- trace
- * -------------------------------------------------------------------------------------------------------- */
+/* --- trace --- */
 
 static void print_end(const json_t *end)
 {
@@ -260,8 +257,7 @@ int run_trace(struct client *client, const struct arguments *arguments)
 	return status;
 }
 
-/* --- message
- * ------------------------------------------------------------------------------------------------------ */
+/* --- message --- */
 
 static void print_line(const char *name, const char *value)
 {

@@ -14,8 +14,7 @@
 
 enum { NOTE_MAX = 700, BAR_COLUMNS = 40 };
 
-/* --- the table
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the table --- */
 
 /* How long ago, by the daemon's clock. */
 static const char *ago(const json_t *status, const json_t *object, const char *key,
@@ -177,8 +176,7 @@ static void print_lanes(FILE *to, const json_t *status, bool colour, json_t *pea
 	table_deinit(&table);
 }
 
-/* --- the head
- * ----------------------------------------------------------------------------------------------------- */
+/* --- the head --- */
 
 static void print_node(FILE *to, const json_t *status, bool colour)
 {
@@ -241,8 +239,7 @@ void print_status(FILE *to, const json_t *status, bool colour, json_t *peaks)
 		print_lanes(to, status, colour, peaks);
 }
 
-/* --- watching
- * ----------------------------------------------------------------------------------------------------- */
+/* --- watching --- */
 
 static unsigned screen_rows(void)
 {

@@ -91,7 +91,7 @@ void style_end(FILE *to, bool colour, enum table_style style)
 static void measure(const struct table *table, size_t widths[TABLE_COLUMNS_MAX])
 {
 	memset(widths, 0, TABLE_COLUMNS_MAX * sizeof(widths[0]));
-	list_each (node, &table->rows) {
+	list_each(node, &table->rows) {
 		const struct table_row *row = container_of(node, struct table_row, link);
 		for (size_t i = 0; i < row->cell_count; i++) {
 			size_t width = width_of(row->cells[i].text);
@@ -137,10 +137,10 @@ void table_print(struct table *table, FILE *to, bool colour)
 	size_t widths[TABLE_COLUMNS_MAX];
 
 	measure(table, widths);
-	list_each (node, &table->rows) {
+	list_each(node, &table->rows) {
 		const struct table_row *row = container_of(node, struct table_row, link);
 		print_row(table, row, widths, to, colour);
-		list_each (note_node, &row->notes) {
+		list_each(note_node, &row->notes) {
 			const struct table_note *note = container_of(note_node, struct table_note, link);
 			pad(to, 6);
 			print_styled(to, colour, note->style, note->text);

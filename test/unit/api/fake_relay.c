@@ -82,8 +82,7 @@ static struct call *add_call(struct relay *relay, enum call_kind kind, admin_don
 	return call;
 }
 
-/* --- status
- * ------------------------------------------------------------------------------------------------------- */
+/* --- status --- */
 
 static struct store_counts counts(const struct relay *relay, uint64_t messages)
 {
@@ -200,8 +199,7 @@ bool admin_status(struct relay *relay, struct slice name,
 	return true;
 }
 
-/* --- domains
- * ------------------------------------------------------------------------------------------------------ */
+/* --- domains --- */
 
 void admin_domain_add(struct relay *relay, struct slice name, const struct slice *destinations, size_t count,
 		      admin_done *done, void *owner)
@@ -248,8 +246,7 @@ void admin_probe(struct relay *relay, struct slice name, admin_done *done, void 
 	(void)add_call(relay, CALL_PLAIN, done, owner);
 }
 
-/* --- messages
- * ----------------------------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
 		 void (*message)(void *owner, const struct admin_message_view *view), admin_done *done,
@@ -310,8 +307,7 @@ void admin_message_remove(struct relay *relay, uint64_t id, admin_done *done, vo
 	(void)add_call(relay, CALL_PLAIN, done, owner);
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------------------------------ */
+/* --- answers --- */
 
 static void tell_message(const struct relay *relay, uint64_t id, struct call *call)
 {
@@ -426,7 +422,7 @@ static void complete(struct relay *relay, struct call *call, const struct admin_
 void fake_relay_run(struct relay *relay)
 {
 	while (!relay->silent && relay->waiting > 0) {
-		list_each_safe (node, after, &relay->calls) {
+		list_each_safe(node, after, &relay->calls) {
 			struct call *call = container_of(node, struct call, link);
 			answer(relay, call);
 			complete(relay, call, &relay->result);
@@ -438,7 +434,7 @@ void fake_relay_deinit(struct relay *relay)
 {
 	const struct admin_result gone = {.error = ERR_STATE, .message = "the relay is shutting down"};
 
-	list_each_safe (node, after, &relay->calls)
+	list_each_safe(node, after, &relay->calls)
 		complete(relay, container_of(node, struct call, link), &gone);
 	check(relay->waiting == 0);
 }

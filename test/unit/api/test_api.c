@@ -54,8 +54,7 @@ static json_t *get(struct http *http, const char *target)
 	return value;
 }
 
-/* --- changes: what the relay hears
- * ----------------------------------------------------------------------------------- */
+/* --- changes: what the relay hears --- */
 
 #define ID "0000000000ZZZ" /* 32767 */
 
@@ -126,8 +125,7 @@ static void test_message_of_a_change_is_passed_on(void **state)
 	http_free(&answer);
 }
 
-/* --- bad requests
- * ------------------------------------------------------------------------------------------------------ */
+/* --- bad requests --- */
 
 #define NAME_255                                                                                             \
 	"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiiijjjjjjjj" \
@@ -315,9 +313,7 @@ static void test_second_setting_refused(void **state)
 	http_free(&answer);
 }
 
-/* --- answers
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- answers --- */
 
 /* "path:type" of each member that DESIGN names; '|' separates types that are allowed. */
 static void expect_members(const json_t *object, const char *const *members)

@@ -202,8 +202,7 @@ static void test_answer_timeout(void **state)
 	http_free(&answer);
 }
 
-/* --- tokens
- * ------------------------------------------------------------------------------------------------------- */
+/* --- tokens --- */
 
 static const struct {
 	const char *header;
@@ -246,8 +245,7 @@ static void test_token(void **state)
 	http_free(&health);
 }
 
-/* --- content
- * ------------------------------------------------------------------------------------------------------ */
+/* --- content --- */
 
 static void expect_content(const struct http_answer *answer, size_t size)
 {
@@ -394,8 +392,7 @@ static void test_contents_at_one_time(void **state)
 	http_free(&again);
 }
 
-/* --- raw connections
- * ---------------------------------------------------------------------------------------------- */
+/* --- raw connections --- */
 
 static int raw_connect(const struct http *http)
 {
@@ -543,8 +540,7 @@ static void test_start_without_a_listener(void **state)
 	api_free(NULL);
 }
 
-/* --- no memory
- * ---------------------------------------------------------------------------------------------------- */
+/* --- no memory --- */
 
 static const struct {
 	const char *method, *target, *body;

@@ -53,8 +53,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* --- running a command
- * -------------------------------------------------------------------------------------------- */
+/* --- running a command --- */
 
 _Noreturn static void be_the_command(char *line, int out, int err)
 {
@@ -182,8 +181,7 @@ static void expect(struct http *http, const char *line, int status, const char *
 	outcome_free(&outcome);
 }
 
-/* --- commands that change
- * ------------------------------------------------------------------------------------------ */
+/* --- commands that change --- */
 
 static const struct {
 	const char *line, *heard;
@@ -262,8 +260,7 @@ static void test_a_refusal_is_shown(void **state)
 	       "{\"error\":{\"code\":\"state\",\"message\":\"7 messages are held\"}}\n", "");
 }
 
-/* --- what cannot be understood
- * ------------------------------------------------------------------------------------- */
+/* --- what cannot be understood --- */
 
 static const struct {
 	const char *line, *err;
@@ -321,8 +318,7 @@ static void test_help(void **state)
 	assert_non_null(strstr(cli_usage(), "restante queue"));
 }
 
-/* --- no daemon
- * ------------------------------------------------------------------------------------------------------ */
+/* --- no daemon --- */
 
 static void test_nobody_there(void **state)
 {
@@ -381,8 +377,7 @@ static void test_long_folder(void **state)
 	(void)rmdir(folder);
 }
 
-/* --- what is shown
- * -------------------------------------------------------------------------------------------------- */
+/* --- what is shown --- */
 
 static void test_status_text(void **state)
 {

@@ -16,8 +16,7 @@
 #include "base/rng.h"
 #include "base/wire.h"
 
-/* --- slices
- * ------------------------------------------------------------------------------------------------------ */
+/* --- slices --- */
 
 static void slices_compare_and_search(void **state)
 {
@@ -63,8 +62,7 @@ static void numbers_are_digits_only_and_fit(void **state)
 	assert_true(value == UINT64_MAX); /* untouched by failures */
 }
 
-/* --- arena
- * ------------------------------------------------------------------------------------------------------- */
+/* --- arena --- */
 
 static void an_arena_keeps_its_limit(void **state)
 {
@@ -105,8 +103,7 @@ static void an_arena_gives_zeroed_apart_places(void **state)
 	arena_deinit(&arena);
 }
 
-/* --- buffer
- * ------------------------------------------------------------------------------------------------------ */
+/* --- buffer --- */
 
 static void a_buffer_is_a_queue(void **state)
 {
@@ -150,8 +147,7 @@ static void a_buffer_formats(void **state)
 	buffer_deinit(&buffer);
 }
 
-/* --- heap and list
- * --------------------------------------------------------------------------------------------------- */
+/* --- heap and list --- */
 
 static void a_heap_gives_the_smallest_first(void **state)
 {
@@ -191,8 +187,7 @@ static void a_list_keeps_its_order(void **state)
 	list_add_last(&head, &nodes[2]);
 	list_add_first(&head, &nodes[0]);
 	size_t i = 0;
-	list_each_safe(node, after, &head)
-	{
+	list_each_safe(node, after, &head) {
 		assert_ptr_equal(node, &nodes[i++]);
 		list_remove(node);
 	}
@@ -200,9 +195,7 @@ static void a_list_keeps_its_order(void **state)
 	assert_true(list_empty(&head));
 }
 
-/* --- map
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- map --- */
 
 struct entry {
 	struct map_node node;
@@ -247,9 +240,7 @@ static void a_map_finds_what_is_in_it(void **state)
 	map_deinit(&map);
 }
 
-/* --- wire
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- wire --- */
 
 static void write_all(struct buffer *buffer)
 {
@@ -312,8 +303,7 @@ static void a_full_writer_stays_failed(void **state)
 	buffer_deinit(&buffer);
 }
 
-/* --- ids and chance
- * ------------------------------------------------------------------------------------------------------ */
+/* --- ids and chance --- */
 
 static void ids_survive_the_text_form_and_sort(void **state)
 {

@@ -11,8 +11,7 @@
 #include "daemon/cli.h"
 #include "daemon/config.h"
 
-/* --- the Nth allocation fails
- * ---------------------------------------------------------------------------------------- */
+/* --- the Nth allocation fails --- */
 
 static unsigned allocations, failing;
 
@@ -48,9 +47,7 @@ const char *cli_default_data(void)
 	return "./default-data";
 }
 
-/* --- reading
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 enum { ARGUMENTS_MAX = 64 };
 

@@ -82,8 +82,7 @@ static double arrival(const struct world *world, double at)
 	return at;
 }
 
-/* --- messages
- * ----------------------------------------------------------------------------------------------------- */
+/* --- messages --- */
 
 static bool any_mail(const struct world *world)
 {
@@ -125,8 +124,7 @@ static void settle(struct world *world, const struct conn *conn)
 		world->delays[world->delay_count++] = world->now - conn->fresh_since;
 }
 
-/* --- the end of a transaction
- * ----------------------------------------------------------------------------------------- */
+/* --- the end of a transaction --- */
 
 /* A link that comes and goes: how long into the phase was the first delivery? The first phase is the outage's
  * end. */
@@ -247,8 +245,7 @@ static void reset_all(struct world *world)
 	world->server.connections = 0;
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------------------------ */
+/* --- connections --- */
 
 static void start_transaction(struct world *world, struct conn *conn)
 {
@@ -327,8 +324,7 @@ static void greeted(struct world *world, struct conn *conn)
 		start_transaction(world, conn);
 }
 
-/* --- a transaction's steps
- * ------------------------------------------------------------------------------------------------ */
+/* --- a transaction's steps --- */
 
 static void to_service(struct world *world, struct conn *conn)
 {
@@ -406,9 +402,7 @@ static void conn_event(struct world *world, struct conn *conn)
 	}
 }
 
-/* --- the feed
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- the feed --- */
 
 static struct conn *idle_conn(struct world *world)
 {
@@ -470,9 +464,7 @@ static void arrive(struct world *world)
 	world->arrive_at = world->now - log(1 - rng_unit(&world->rng)) / world->story->fresh_per_s;
 }
 
-/* --- time
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* --- time --- */
 
 static double next_event(const struct world *world)
 {

@@ -77,8 +77,7 @@ const struct story *story_named(const char *name)
 	return NULL;
 }
 
-/* --- random servers
- * ----------------------------------------------------------------------------------------------- */
+/* --- random servers --- */
 
 static double between(struct rng *rng, double low, double high) /* evenly on a log scale */
 {

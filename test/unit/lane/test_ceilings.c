@@ -11,8 +11,7 @@
 
 #define SECOND 1000000LL
 
-/* --- connections
- * -------------------------------------------------------------------------------------------------------- */
+/* --- connections --- */
 
 static void no_limit_at_first(void **state)
 {
@@ -88,9 +87,7 @@ static void competitors(void **state)
 	}
 }
 
-/* --- pace
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- pace --- */
 
 static struct pace after_a_minute(uint32_t per_second, enum lane_kind kind, int64_t *now)
 {

@@ -94,9 +94,7 @@ static void to_probe(struct play *play)
 	assert_true(permit(play).probe);
 }
 
-/* --- up
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* --- up --- */
 
 static void a_new_lane_sends_one(void **state)
 {
@@ -233,9 +231,7 @@ static void our_own_system_refused(void **state)
 	assert_int_equal(permit(&play).connects, 1);
 }
 
-/* --- going down
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- going down --- */
 
 static void what_takes_a_lane_down(void **state)
 {
@@ -401,9 +397,7 @@ static void names_that_cannot_be_resolved(void **state)
 	assert_false(permit(&play).probe);
 }
 
-/* --- down
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- down --- */
 
 static void one_canary_at_a_time(void **state)
 {
@@ -576,9 +570,7 @@ static void hints(void **state)
 	assert_true(permit(&play).probe);
 }
 
-/* --- coming back
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* --- coming back --- */
 
 static void restart_windows(void **state)
 {
@@ -706,9 +698,7 @@ static void a_relapse_is_remembered(void **state)
 	assert_int_equal(play.lane.window.relapse.count, 1);
 }
 
-/* --- what people see
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- what people see --- */
 
 static void the_view(void **state)
 {
@@ -740,9 +730,7 @@ static void the_view(void **state)
 	assert_int_equal(view.next_probe_us, play.now);
 }
 
-/* --- saved and loaded
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- saved and loaded --- */
 
 static void save(const struct play *play, struct buffer *bytes)
 {
@@ -873,9 +861,7 @@ static void damage_is_noticed(void **state)
 	buffer_deinit(&bytes);
 }
 
-/* --- failing allocations
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- failing allocations --- */
 
 void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);

@@ -126,8 +126,7 @@ static void random_servers_survive(void **state)
 	}
 }
 
-/* --- B14: how soon is it noticed, by length of the outage? The program restarts in it.
- * --------------------------------------- */
+/* --- B14: how soon is it noticed, by length of the outage? The program restarts in it. --- */
 
 static int compare(const void *a, const void *b)
 {

@@ -8,8 +8,7 @@
 #include "lane/verdict.h"
 #include "lane/words.h"
 
-/* --- what real servers say
- * ----------------------------------------------------------------------------------------- */
+/* --- what real servers say --- */
 
 enum { ALONE = 0, OTHERS = 1 };
 
@@ -238,8 +237,7 @@ static void replies_of_real_servers(void **state)
 	}
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------------------------ */
+/* --- connections --- */
 
 static void connections_that_fail(void **state)
 {
@@ -315,8 +313,7 @@ static void names(void **state)
 	assert_string_equal(verdict_name(VERDICT_UNKNOWN), "unknown");
 }
 
-/* --- back-offs
- * -------------------------------------------------------------------------------------------------------- */
+/* --- back-offs --- */
 
 static void back_offs(void **state)
 {
@@ -364,9 +361,7 @@ static void back_off_of_our_own_system(void **state)
 	assert_int_equal(verdict_backoff_ms(VERDICT_LATER, &event, UINT32_MAX), 60000);
 }
 
-/* --- words
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- words --- */
 
 static void words_in_a_text(void **state)
 {

@@ -13,8 +13,7 @@
 
 #define SECOND 1000000LL
 
-/* --- a server of which nothing but latency and window matter
- * ---------------------------------------------------------- */
+/* --- a server of which nothing but latency and window matter --- */
 
 struct play {
 	struct lane_window w;
@@ -176,9 +175,7 @@ static void a_busy_server_gets_less_once_a_wave(void **state)
 	assert_true(play.w.size > before);
 }
 
-/* --- dips
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- dips --- */
 
 static void dips_look_below_the_own_queue(void **state)
 {
@@ -225,8 +222,7 @@ static void a_trial_counts_its_own(void **state)
 	assert_true(fabs(play.w.base.bucket_s[0] - 0.1) < 1e-9);
 }
 
-/* --- a server that may be cold
- * --------------------------------------------------------------------------------------------- */
+/* --- a server that may be cold --- */
 
 static void cold_verdicts(void **state)
 {
@@ -314,9 +310,7 @@ static void young_servers_get_few(void **state)
 	assert_true(window_cap(&play.w, &play.config, play.now) == 50);
 }
 
-/* --- relapse
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* --- relapse --- */
 
 static void a_relapse_bounds_the_window(void **state)
 {
@@ -361,9 +355,7 @@ static void a_relapse_is_forgotten(void **state)
 	assert_int_equal(play.w.relapse.count, 0);
 }
 
-/* --- tarpits
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* --- tarpits --- */
 
 static void a_tarpit_grows_by_its_replies(void **state)
 {

@@ -7,7 +7,7 @@
  *	A: FAILED replied banner 554 text
  *	A: DONE replied mail 550 text; accepted dot 250 text       (one for each recipient)
  *	T: 300             nothing happens for 300 s, and then the deadline is there
-  *	W: 10              10 s pass, and the deadline is not there yet
+ *	W: 10              10 s pass, and the deadline is not there yet
  *	D: 300             the deadline is 300 s away; "D: never"
  *	X: begin WORDS     smtp_client_begin; WORDS: rcpt=N size=N 8bit utf8 full hdrs envid=X sender=X dsn
  *	X: body TEXT       smtp_client_body with TEXT and CRLF (\0 in TEXT: nothing, not even CRLF)
@@ -28,8 +28,8 @@ struct script {
 	bool no_starttls, tls_required, no_chunking, no_pipelining;
 };
 
-/* The whole script must happen as written; then the same bytes and actions with the server's lines cut byte by byte, and at
- * every single place; then with each allocation failing. */
+/* The whole script must happen as written; then the same bytes and actions with the server's lines cut byte
+ * by byte, and at every single place; then with each allocation failing. */
 void script_check(const struct script *script);
 void script_check_all(const struct script *scripts, size_t count);
 

@@ -21,8 +21,7 @@ struct result {
 	size_t size;
 };
 
-/* --- the description
- * ------------------------------------------------------------------------------------------------ */
+/* --- the description --- */
 
 static bool is_crlf(struct slice s, size_t at)
 {
@@ -98,8 +97,7 @@ static struct result describe(struct slice s, bool dots, bool normalise)
 	return r;
 }
 
-/* --- the reader
- * ----------------------------------------------------------------------------------------------------- */
+/* --- the reader --- */
 
 /* Takes the text in pieces of step bytes, until an end or a fault. */
 static struct result read_text(struct slice s, size_t step, struct body_reader reader)

@@ -80,8 +80,7 @@ static void dates_follow_each_other(void **state)
 	}
 }
 
-/* --- Received
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Received --- */
 
 static struct received example(void)
 {
@@ -181,9 +180,7 @@ static void a_failed_write_appends_nothing(void **state)
 	buffer_deinit(&b);
 }
 
-/* --- scan
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- scan --- */
 
 struct scan_case {
 	const char *text;

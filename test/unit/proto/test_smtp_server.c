@@ -452,8 +452,7 @@ static void early_talker_put_up_with(void **state)
 	play_expect(p, "220 mx.example ESMTP\r\n250 2.0.0 ok\r\n");
 }
 
-/* --- answers, departures, the end
- * ---------------------------------------------------------------------------------- */
+/* --- answers, departures, the end --- */
 
 static void nothing_is_read_while_a_question_is_open(void **state)
 {

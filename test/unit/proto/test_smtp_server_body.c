@@ -30,8 +30,7 @@ static void start(struct play *p, const char *envelope)
 	play_forget(p);
 }
 
-/* --- smuggling
- * ------------------------------------------------------------------------------------------------------ */
+/* --- smuggling --- */
 
 struct ending {
 	struct slice bytes;
@@ -118,9 +117,7 @@ static void nothing_is_smuggled_when_normalising(void **state)
 	}
 }
 
-/* --- DATA
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- DATA --- */
 
 struct body_case {
 	const char *bytes; /* behind RCPT */
@@ -166,9 +163,7 @@ static void refused_by_the_owner_at_the_end(void **state)
 	play_deinit(&p);
 }
 
-/* --- BDAT
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- BDAT --- */
 
 static const struct body_case bdat_cases[] = {
     {"BDAT 5 LAST\r\nabc\r\n", "250 2.0.0 kept\r\n", "BEGIN\nBODY abc\\r\\n\n" COMMITTED},
@@ -288,8 +283,7 @@ static void bdat_too_big(void **state)
 	play_deinit(&p);
 }
 
-/* --- how the bytes arrive
- * --------------------------------------------------------------------------------------------- */
+/* --- how the bytes arrive --- */
 
 static const char *const sessions[] = {
     EHLO RCPT "DATA\r\nSubject: x\r\n\r\n..dot\r\n.a\r\ntext\r\n\r\n.\r\n" MAIL
@@ -378,8 +372,7 @@ static void the_way_bytes_arrive_does_not_matter(void **state)
 	}
 }
 
-/* --- no memory
- * -------------------------------------------------------------------------------------------------------- */
+/* --- no memory --- */
 
 /* Only the machine's allocations fail: the record of the play has its memory already. */
 static void play_with_failure(const char *text, unsigned n, bool *ret_failed)

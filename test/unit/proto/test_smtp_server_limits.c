@@ -381,9 +381,7 @@ static void replies_that_nobody_takes(void **state)
 	assert_true(smtp_server_output(p->server).size <= 1024 * 1024);
 }
 
-/* --- time
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- time --- */
 
 /* Nothing happens until the deadline, which is ms from now; then this is said. */
 static void expect_timeout(struct play *p, int64_t ms, const char *reply, const char *log)

@@ -129,12 +129,31 @@ bool sim_scene_drained(void *owner)
 	return totals.queued == 0;
 }
 
+/* The books of the relay against the wire: each recipient that it calls delivered lies at a server, and the
+ * other way round. */
+static void compare_books(struct sim_scene *scene)
+{
+	struct store_totals totals;
+
+	sim_node_totals(&scene->node, &totals);
+	if (totals.delivered != scene->oracle.delivered)
+		sim_oracle_violation(
+		    &scene->oracle, "%llu recipients were delivered, servers have the mail of %llu",
+		    (unsigned long long)totals.delivered, (unsigned long long)scene->oracle.delivered);
+	if (totals.accepted < scene->oracle.acked)
+		sim_oracle_violation(&scene->oracle, "%llu recipients were accepted, %llu acknowledged",
+				     (unsigned long long)totals.accepted,
+				     (unsigned long long)scene->oracle.acked);
+}
+
 void sim_scene_drain(struct sim_scene *scene, int64_t limit_us)
 {
 	struct store_totals totals;
 
-	if (sim_node_run(&scene->node, scene->world.now_us + limit_us, sim_scene_drained, scene))
+	if (sim_node_run(&scene->node, scene->world.now_us + limit_us, sim_scene_drained, scene)) {
+		compare_books(scene);
 		return;
+	}
 	sim_node_totals(&scene->node, &totals);
 	uint32_t unsent = 0;
 	for (size_t i = 0; i < scene->sender_count; i++)

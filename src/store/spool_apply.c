@@ -131,6 +131,7 @@ static void unlist(struct spool *spool, const struct store_entry *entry)
 static int drop_message(struct spool *spool, const struct spool_entry *entry)
 {
 	segments_dead(&spool->segments, entry->extents, entry->extent_count);
+	spool->dead_bytes += entry->entry.body_bytes;
 	return overlay_remove(spool->active, entry->entry.id);
 }
 

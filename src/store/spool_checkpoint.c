@@ -6,9 +6,14 @@
 
 static const int64_t end_kept_ms = INT64_C(30) * 24 * 3600 * 1000;
 
+/* By the log to be read at a start, by the memory taken, and by the space that only a checkpoint gives back:
+ * all the more when there is none left. */
 bool spool_checkpoint_due(const struct spool *spool)
 {
-	return spool->since_checkpoint >= spool->config.checkpoint_bytes ||
+	bool full = atomic_load(&spool->writer.log.full);
+	uint64_t limit = full ? spool->config.checkpoint_bytes / 16 : spool->config.checkpoint_bytes;
+
+	return spool->since_checkpoint >= limit || spool->dead_bytes >= 4 * limit ||
 	       spool->active->arena.used_bytes >= OVERLAY_BYTES;
 }
 
@@ -120,6 +125,7 @@ void spool_checkpoint_begin(struct spool *spool)
 	spool->checkpoint = NULL;
 	spool->checkpointing = true;
 	spool->since_checkpoint = 0;
+	spool->dead_bytes = 0;
 	keeper_give(&spool->keeper, job);
 }
 

@@ -89,28 +89,29 @@ static void give_up(struct spool *spool)
 		spool_abort(copy, NULL, NULL);
 }
 
-/* A piece of the body, or the MOVE behind the last one. */
-static void go_on_copying(struct spool *spool)
+/* A piece of the body, or the MOVE behind the last one. False: the log must catch up first. */
+static bool go_on_copying(struct spool *spool)
 {
 	struct compaction *c = &spool->compaction;
 	struct store_message *copy = (struct store_message *)c->copy;
 	struct slice bytes;
 
 	if (spool_credit(copy, NULL, NULL) < FRAME_MAX)
-		return;
+		return false;
 	int error = spool_read_body(spool, &c->entry, c->offset, FRAME_MAX, &bytes);
 	if (error == 0 && bytes.size > 0)
 		error = spool_append(copy, bytes);
 	if (error != 0) {
 		give_up(spool);
-		return;
+		return true;
 	}
 	c->offset += bytes.size;
 	if (c->offset < c->entry.entry.body_bytes)
-		return;
+		return true;
 	c->copy = NULL;
 	spool->state.moved_messages++;
 	spool_commit(copy, c->entry.entry.id, &c->entry.entry.envelope, SLICE(""), NULL, NULL);
+	return true;
 }
 
 /* --- one segment --------------------------------------------------------------------------------- */
@@ -168,7 +169,8 @@ void spool_compact(struct spool *spool)
 	if (c->victim == 0)
 		return;
 	if (c->copy != NULL) {
-		go_on_copying(spool);
+		if (!go_on_copying(spool))
+			return;
 	} else if (next_thing(spool) <= 0) {
 		c->victim = 0; /* through, or without memory: the next look is after the next checkpoint */
 		return;

@@ -112,6 +112,7 @@ struct spool {
 	struct position applied;      /* end of the last record applied */
 	struct position checkpointed; /* position of the last checkpoint */
 	uint64_t since_checkpoint;    /* bytes of log */
+	uint64_t dead_bytes;	      /* of bodies that ended since the last checkpoint */
 	bool checkpointing, rebuilding, recovering, broken, reported_dead, reported_full, closing;
 
 	struct list reads, messages, rooms;
@@ -199,6 +200,9 @@ nodiscard int spool_pair_now(struct spool *spool, struct slice key, struct slice
 
 /* --- spool_lookup.c: answering ------------------------------------------------------------------- */
 void spool_answer_read(struct spool *spool, struct spool_read *read);
+void spool_answer_ends(struct spool *spool, const struct spool_read *read); /* spool_answer.c */
+void spool_answer_get(struct spool *spool, const struct spool_read *read);
+void spool_answer_scan(struct spool *spool, const struct spool_read *read);
 /* The first entries of a domain behind an id, decoded into the arena. */
 nodiscard int spool_collect(struct spool *spool, uint32_t domain, uint64_t after, struct arena *arena,
 			    struct store_entry *entries, size_t max, size_t *ret_count, bool *ret_more);

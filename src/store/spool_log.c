@@ -54,6 +54,20 @@ static void make_reserve(struct spool_log *log)
 	f->ops->close(f->context, file);
 }
 
+/* One of an earlier life counts. */
+static bool has_reserve(const struct spool_log *log)
+{
+	const struct file_system *f = &log->files;
+	uint64_t size = 0;
+	int file = f->ops->open(f->context, reserve_name, FILE_READ);
+
+	if (file < 0)
+		return false;
+	int error = f->ops->size(f->context, file, &size);
+	f->ops->close(f->context, file);
+	return error == 0 && size > 0 && size >= log->reserve_bytes;
+}
+
 bool log_release_reserve(struct spool_log *log)
 {
 	const struct file_system *f = &log->files;
@@ -102,6 +116,7 @@ int log_init(struct spool_log *log, const struct file_system *files, uint32_t se
 	};
 	if (pthread_mutex_init(&log->lock, NULL) != 0)
 		return ERR_MEMORY;
+	log->reserved = has_reserve(log);
 	log_check_space(log);
 	return 0;
 }

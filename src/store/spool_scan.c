@@ -160,11 +160,15 @@ static int skip_damage(struct recovery *r, uint64_t *offset, bool *ret_found)
 	return 0;
 }
 
-static int intermediate_checkpoint(struct recovery *r)
+/* A long log does not fit into memory. Only between group commits: that a later one is there says that those
+ * before it were synced, while the last one has yet to be (recovery_settle). And not with damage that has yet
+ * to be reported, but when everything is read again. */
+static int intermediate_checkpoint(struct recovery *r, const struct record *next)
 {
 	struct spool *spool = r->spool;
+	bool same_batch = r->last_batch.segment == r->number && r->last_batch.offset == next->batch;
 
-	if (!spool_checkpoint_due(spool))
+	if (same_batch || !spool_checkpoint_due(spool) || (r->damage_count > 0 && !spool->rebuilding))
 		return 0;
 	index_read_end(spool->index);
 	int error = spool_checkpoint_now(spool);
@@ -182,10 +186,10 @@ static int read_records(struct recovery *r, uint64_t offset)
 	while (error == 0 && found) {
 		int result = read_at(r, offset, &record);
 		if (result == 1) {
-			error = apply(r, &record, (uint32_t)offset);
-			offset += record_size(record.length);
+			error = intermediate_checkpoint(r, &record);
 			if (error == 0)
-				error = intermediate_checkpoint(r);
+				error = apply(r, &record, (uint32_t)offset);
+			offset += record_size(record.length);
 		} else if (result == 0 && window_from(r, offset).size == 0) {
 			break;
 		} else if (result == 0 || result == ERR_CORRUPT) {

@@ -3,6 +3,7 @@
 # ./test --quick  the unit tests only
 # ./test NAME...  the tests and checks of these names
 # ./test --list   their names
+# ./test tidy-deep   clang-tidy with its path-sensitive analyzer: ten minutes, so not among "everything"
 #
 # Installs what is missing, builds with gcc and clang, runs.
 set -u
@@ -72,6 +73,7 @@ run_check()
 	banned) check "banned calls" tests/checks/banned.sh ;;
 	format) check format tests/checks/format.sh ;;
 	tidy) check clang-tidy tests/checks/tidy.py "$clang_build" "$root/build/tidy" ;;
+	tidy-deep) check "clang-tidy with its analyzer" tests/checks/tidy.py --deep "$clang_build" "$root/build/tidy" ;;
 	esac
 }
 
@@ -98,7 +100,7 @@ by_name()
 {
 	local name names=
 	for name in "$@"; do
-		case " $checks " in
+		case " $checks tidy-deep " in
 		*" $name "*) build_clang && run_check "$name" ;;
 		*) names="$names $name" ;;
 		esac
@@ -120,7 +122,7 @@ case ${1-} in
 	exit
 	;;
 -*)
-	sed -n '2,5s/^# //p' "$0"
+	sed -n '2,6s/^# //p' "$0"
 	exit 2
 	;;
 *) by_name "$@" ;;

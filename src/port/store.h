@@ -15,7 +15,7 @@
  *
  * An operation that cannot even be queued for want of memory completes with STORE_FAILED.
  *
- * One contract test (test/unit/store/store_contract.c) holds for every implementation.
+ * One contract test (tests/unit/store/store_contract.c) holds for every implementation.
  */
 #ifndef PORT_STORE_H
 #define PORT_STORE_H

@@ -108,9 +108,19 @@ void relay_accept(struct relay *relay, struct net_conn *conn)
 	inbound_new(relay, conn);
 }
 
+/* What a server has refused is tried early once, rather than late by the jump. */
+static void release_all(struct relay *relay)
+{
+	relay->clock_put_back = false;
+	list_each(node, &relay->domains_by_name)
+		queue_release(container_of(node, struct domain, by_name));
+}
+
 void relay_run(struct relay *relay)
 {
 	relay_enter(relay);
+	if (relay->clock_put_back)
+		release_all(relay);
 	timers_run(&relay->timers, relay->now.now_us);
 
 	/* Feeds that are woken meanwhile come at the end; each is run at most once in this turn. */

@@ -9,6 +9,8 @@
 #include "relay/relay.h"
 #include "relay/timer.h"
 
+enum { RELAY_CLOCK_JUMP_MS = 5000 }; /* less is no jump: clocks are slewed */
+
 struct relay_counters { /* since start */
 	uint64_t accepted_messages, accepted_recipients, refused_recipients;
 	uint64_t delivered_recipients, deferred_recipients;
@@ -26,6 +28,7 @@ struct relay {
 
 	bool ready; /* domains and lanes have been read */
 	bool shutting_down;
+	bool clock_put_back; /* the wall clock was: back-offs that are written down are too long now */
 	uint32_t load_stage; /* of reading them, see save.c */
 
 	struct map domains;	     /* struct domain by name, lower case */
@@ -55,7 +58,12 @@ struct relay {
 /* At the entry of each event from a port. */
 static inline void relay_enter(struct relay *relay)
 {
+	struct clock_reading before = relay->now;
+
 	relay->now = relay->ports.clock->read(relay->ports.clock);
+	int64_t wall_ms = relay->now.wall_ms - before.wall_ms;
+	if (wall_ms < (relay->now.now_us - before.now_us) / 1000 - RELAY_CLOCK_JUMP_MS)
+		relay->clock_put_back = true;
 }
 
 #endif

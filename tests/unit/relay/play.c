@@ -248,7 +248,8 @@ void play_pass(struct play *play, int64_t ms)
 			next_us = until_us;
 		int64_t step_us = next_us - play->now.now_us;
 		play->now.now_us += step_us;
-		play->now.wall_ms = INT64_C(1700000000000) + (play->now.now_us - CLOCK_SECONDS(1000)) / 1000;
+		play->now.wall_ms = INT64_C(1700000000000) + play->wall_shift_ms +
+				    (play->now.now_us - CLOCK_SECONDS(1000)) / 1000;
 		play_run(play);
 	}
 }

@@ -27,6 +27,7 @@ enum { PLAY_PEERS_MAX = 64 };
 struct play {
 	struct clock clock; /* first */
 	struct clock_reading now;
+	int64_t wall_shift_ms; /* somebody has set the wall clock */
 	struct net net;
 	struct resolver resolver;
 	struct log log;

@@ -335,6 +335,21 @@ static void state_survives_a_restart(void **state)
 	play_free(play);
 }
 
+static void a_clock_put_back_delays_nothing(void **state)
+{
+	struct play *play = play_new();
+	play_add_domain(play, "example.com", "192.0.2.25");
+	(void)play_mail(play, "a@s.example", "b@example.com", "\r\nx");
+	struct peer *server = play_server(play, "PIPELINING");
+	play_say(play, server, "250 ok\r\n452 4.2.2 mailbox full\r\n503 no recipients\r\n");
+	play_end(play, server, NET_END_EOF);
+	play->wall_shift_ms = -INT64_C(3600) * 1000;
+	play_pass(play, 30000);
+	server = play_server(play, "PIPELINING");
+	assert_non_null(strstr(play_read(server), "RCPT TO:<b@example.com>"));
+	play_free(play);
+}
+
 /* The next message of a server that refuses the whole for u2: returns its recipient. */
 static void answer_one(struct play *play, struct peer *server)
 {
@@ -442,6 +457,7 @@ int main(void)
 	    cmocka_unit_test(a_pause_concerns_its_domain_only),
 	    cmocka_unit_test(a_domain_without_a_server_holds),
 	    cmocka_unit_test(state_survives_a_restart),
+	    cmocka_unit_test(a_clock_put_back_delays_nothing),
 	    cmocka_unit_test(one_bad_recipient_does_not_spoil_the_others),
 	    cmocka_unit_test(extensions_are_offered_once_every_server_has_them),
 	    cmocka_unit_test(removal_is_refused_while_mail_is_held),

@@ -198,9 +198,10 @@ static void the_spool_survives(void **state)
 		}
 		to_go = 0;
 		store = files_open(w);
-		if (store == NULL)
-			print_error("allocation %u: %s\n", n, w->message);
-		assert_non_null(store);
+		if (store == NULL) {
+			fail_msg("allocation %u: %s", n, w->message);
+			return;
+		}
 		check_known(store, &k);
 		store->ops->close(store);
 		files_destroy(w);

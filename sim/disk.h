@@ -15,15 +15,15 @@
 
 /* that change something; reading fails only by disk_fail_reads */
 enum disk_operation {
-		      DISK_OPEN = 0, /* with FILE_CREATE, when the file is new */
-		      DISK_WRITE,
-		      DISK_SYNC,
-		      DISK_TRUNCATE,
-		      DISK_ALLOCATE,
-		      DISK_SYNC_FOLDER,
-		      DISK_RENAME,
-		      DISK_UNLINK,
-		      DISK_OPERATIONS,
+	DISK_OPEN = 0, /* with FILE_CREATE, when the file is new */
+	DISK_WRITE,
+	DISK_SYNC,
+	DISK_TRUNCATE,
+	DISK_ALLOCATE,
+	DISK_SYNC_FOLDER,
+	DISK_RENAME,
+	DISK_UNLINK,
+	DISK_OPERATIONS,
 };
 
 struct disk;

@@ -9,7 +9,6 @@ enum {
 	SMTP_PORT = 25,
 	TURNS_WITHOUT_EVENT_MAX = 1000, /* of relay_run within a second: more is a loop */
 	TURNS_MAX = 500000,		/* of the loop in one simulation: a random run takes some thousand */
-	CHECK_LIMIT = 10000,		/* entries of one admin_queue */
 	READY_LIMIT_S = 60,
 	STOP_LIMIT_S = 30,
 	STOP_LOOK_MS = 10,
@@ -333,16 +332,39 @@ static void note_answer(void *owner, const struct admin_result *result)
 	sim_note(node->world, "by hand: %s (%s)", result->message, error_name(result->error));
 }
 
+static void got_hold(void *owner, const struct admin_result *result)
+{
+	struct sim_hold *hold = owner;
+
+	note_answer(hold->node, result);
+	hold->held = result->error == 0;
+	hold->since_us = hold->node->world->now_us;
+}
+
+static struct sim_hold *hold_of(struct sim_node *node, const char *domain)
+{
+	struct sim_hold *hold = node->holds;
+
+	while (hold->node != NULL && strcmp(hold->domain, domain) != 0)
+		hold++;
+	check(hold < node->holds + SIM_HOLDS_MAX);
+	hold->node = node;
+	(void)snprintf(hold->domain, sizeof(hold->domain), "%s", domain);
+	return hold;
+}
+
 void sim_node_hold(struct sim_node *node, const char *domain)
 {
 	if (sim_node_ready(node))
-		admin_hold(node->relay, slice_of(domain), 0, note_answer, node);
+		admin_hold(node->relay, slice_of(domain), 0, got_hold, hold_of(node, domain));
 }
 
 void sim_node_resume(struct sim_node *node, const char *domain)
 {
-	if (sim_node_ready(node))
-		admin_resume(node->relay, slice_of(domain), note_answer, node);
+	if (!sim_node_ready(node))
+		return;
+	hold_of(node, domain)->held = false;
+	admin_resume(node->relay, slice_of(domain), note_answer, node);
 }
 
 void sim_node_probe(struct sim_node *node, const char *domain)
@@ -355,118 +377,4 @@ void sim_node_release(struct sim_node *node)
 {
 	if (sim_node_ready(node) && node->held_id != 0)
 		admin_message_release(node->relay, node->held_id, note_answer, node);
-}
-
-/* --- checks
- * -----------------------------------------------------------------------------------------------------------
- */
-
-void sim_node_totals(const struct sim_node *node, struct store_totals *ret_totals)
-{
-	*ret_totals = (struct store_totals){0};
-	if (node->store.store != NULL)
-		node->store.store->ops->totals(node->store.store, ret_totals);
-}
-
-static void check_totals(struct sim_node *node)
-{
-	struct admin_node_view view;
-
-	admin_node(node->relay, &view);
-	const struct store_totals *t = &view.totals;
-	if (t->accepted != t->queued + t->ended)
-		sim_oracle_violation(node->oracle, "accepted %llu, but queued %llu and ended %llu",
-				     (unsigned long long)t->accepted, (unsigned long long)t->queued,
-				     (unsigned long long)t->ended);
-	if (view.held.recipients != t->queued)
-		sim_oracle_violation(node->oracle, "%llu recipients are held, %llu are queued",
-				     (unsigned long long)view.held.recipients, (unsigned long long)t->queued);
-	if (t->delivered != t->ended)
-		sim_oracle_violation(node->oracle, "%llu recipients ended, but only %llu were delivered",
-				     (unsigned long long)t->ended, (unsigned long long)t->delivered);
-}
-
-static void check_message(void *owner, const struct admin_message_view *view)
-{
-	struct sim_node *node = owner;
-	const struct store_envelope *envelope = &view->entry->envelope;
-
-	node->check_entries++;
-	node->held_id = view->entry->id;
-	for (uint32_t i = 0; i < envelope->recipient_count; i++) {
-		if (envelope->recipients[i].state != STORE_QUEUED)
-			continue;
-		if (view->recipients[i].reason[0] == '\0' || view->recipients[i].next_event[0] == '\0')
-			sim_oracle_violation(node->oracle, "%.*s waits without %s",
-					     SLICE_ARG(envelope->recipients[i].forward_path),
-					     view->recipients[i].reason[0] == '\0' ? "a reason"
-										   : "a next event");
-	}
-}
-
-static void checked(void *owner, const struct admin_result *result)
-{
-	struct sim_node *node = owner;
-
-	node->checking = false;
-	node->checks++;
-}
-
-void sim_node_check(struct sim_node *node)
-{
-	const struct admin_message_filter filter = {.limit = CHECK_LIMIT};
-
-	if (!sim_node_ready(node))
-		return;
-	check_totals(node);
-	if (node->checking)
-		return;
-	node->checking = true;
-	admin_queue(node->relay, &filter, check_message, checked, node);
-}
-
-enum { CANARY_PATIENCE_S = 55 }; /* a little less than the lane's */
-
-struct window_check {
-	struct sim_node *node;
-	const struct sim_server *server;
-	uint32_t down; /* lanes of this server that are down */
-	bool up;
-	int64_t since_us; /* the latest */
-};
-
-static void look_at_lane(void *owner, const struct admin_lane_view *lane)
-{
-	struct window_check *c = owner;
-	const struct sim_world *world = c->node->world;
-
-	if (!slice_contains_nocase(slice_of(lane->name), slice_of(c->server->host->name)))
-		return;
-	if (strcmp(lane->state, "down") != 0) {
-		c->up = true;
-		return;
-	}
-	c->down++;
-	int64_t since_us = world->now_us - CLOCK_MS(sim_clock(world).wall_ms - lane->since_ms);
-	c->since_us = since_us > c->since_us ? since_us : c->since_us;
-}
-
-void sim_node_check_window(struct sim_node *node, const struct sim_server *server)
-{
-	struct window_check c = {.node = node, .server = server};
-
-	if (!sim_node_ready(node) || node->world->wall_jumps > 0)
-		return;
-	(void)admin_status(node->relay, SLICE(""), look_at_lane, NULL, &c);
-	if (c.up || c.down == 0)
-		return;
-	/* What was under way when it went down does not count, nor what the wire may still have held then,
-	 * nor a canary that has been silent for so long that the lane has given it up. */
-	int64_t from_us = c.since_us + CLOCK_SECONDS(1);
-	int64_t patience_us = node->world->now_us - CLOCK_SECONDS(CANARY_PATIENCE_S);
-	uint32_t open = sim_server_transactions(server, from_us > patience_us ? from_us : patience_us);
-	if (open > c.down)
-		sim_oracle_violation(node->oracle,
-				     "%u transactions at %s, which is down: one canary at a time", open,
-				     server->host->name);
 }

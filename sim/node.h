@@ -13,6 +13,15 @@
 #include "sim/server.h"
 #include "sim/store.h"
 
+enum { SIM_HOLDS_MAX = 16 };
+
+struct sim_hold {	       /* of a domain, by hand; confirmed by the relay */
+	struct sim_node *node; /* NULL: none yet */
+	char domain[32];
+	bool held;
+	int64_t since_us;
+};
+
 struct sim_node {
 	struct sim_world *world;
 	struct sim_oracle *oracle;
@@ -29,6 +38,7 @@ struct sim_node {
 	int64_t stop_until_us;
 	int64_t last_event_us;
 	uint64_t turns, turns_max, turns_without_event; /* a relay that asks to be run again and again */
+	struct sim_hold holds[SIM_HOLDS_MAX];
 	/* checks of quiescent points */
 	bool checking;
 	uint64_t checks, check_entries, held_id; /* held_id: a message that was held at the last check */
@@ -67,6 +77,12 @@ void sim_node_release(struct sim_node *node); /* the first message of the last c
 void sim_node_check(struct sim_node *node);
 /* At a MAIL command: a lane that is down sends one canary at a time. */
 void sim_node_check_window(struct sim_node *node, const struct sim_server *server);
+/* At a RCPT command of a transaction that began then: nothing goes to a domain that is held by hand, and one
+ * canary at a time to one that is refused. count: transactions for the domain that are open at all servers.
+ */
+void sim_node_check_domain(struct sim_node *node, struct slice domain, int64_t begun_us,
+			   uint32_t (*count)(void *owner, struct slice domain, int64_t begun_after_us),
+			   void *owner);
 void sim_node_totals(const struct sim_node *node, struct store_totals *ret_totals);
 
 #endif

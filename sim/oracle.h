@@ -60,8 +60,8 @@ struct sim_attempt {
 
 /* at which a crash is most telling */
 enum sim_moment {
-		  SIM_MOMENT_ACKED = 0,	 /* a sender has just read 250 to its dot */
-		  SIM_MOMENT_STORED = 1, /* a server has just stored a message */
+	SIM_MOMENT_ACKED = 0,  /* a sender has just read 250 to its dot */
+	SIM_MOMENT_STORED = 1, /* a server has just stored a message */
 };
 
 enum { SIM_CRASHES_MAX = 256, SIM_VIOLATION_SIZE = 256 };

@@ -14,6 +14,23 @@ static void on_mail(void *owner, struct sim_server *server)
 	sim_node_check_window(&scene->node, server);
 }
 
+static uint32_t count_transactions(void *owner, struct slice domain, int64_t begun_after_us)
+{
+	const struct sim_scene *scene = owner;
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < scene->server_count; i++)
+		count += sim_server_transactions_to(&scene->servers[i], domain, begun_after_us);
+	return count;
+}
+
+static void on_rcpt(void *owner, struct sim_server *server, struct slice domain, int64_t begun_us)
+{
+	struct sim_scene *scene = owner;
+
+	sim_node_check_domain(&scene->node, domain, begun_us, count_transactions, scene);
+}
+
 void sim_scene_init(struct sim_scene *scene, uint64_t seed, enum sim_store_kind kind, FILE *verbose)
 {
 	*scene = (struct sim_scene){.server_count = 0};
@@ -50,6 +67,7 @@ struct sim_server *sim_scene_server(struct sim_scene *scene)
 	sim_server_init(server, &scene->world, &scene->oracle, host);
 	sim_server_healthy(server);
 	server->on_mail = on_mail;
+	server->on_rcpt = on_rcpt;
 	server->owner = scene;
 	return server;
 }

@@ -9,13 +9,13 @@
 
 /* of one attempt */
 enum sim_quirk {
-		 SIM_QUIRK_NONE = 0,
-		 SIM_QUIRK_LEAVES = 1,	    /* closes right after the dot, without reading the reply */
-		 SIM_QUIRK_RESETS = 2,	    /* the same, with a reset */
-		 SIM_QUIRK_ABORTS = 3,	    /* closes in the middle of the message */
-		 SIM_QUIRK_HALF_CLOSES = 4, /* dot, QUIT, and half-close */
-		 SIM_QUIRK_DRIPS = 5,	    /* sends in small pieces with pauses */
-		 SIM_QUIRK_RESTARTS = 6,    /* RSET after the recipients, then all over again */
+	SIM_QUIRK_NONE = 0,
+	SIM_QUIRK_LEAVES = 1,	   /* closes right after the dot, without reading the reply */
+	SIM_QUIRK_RESETS = 2,	   /* the same, with a reset */
+	SIM_QUIRK_ABORTS = 3,	   /* closes in the middle of the message */
+	SIM_QUIRK_HALF_CLOSES = 4, /* dot, QUIT, and half-close */
+	SIM_QUIRK_DRIPS = 5,	   /* sends in small pieces with pauses */
+	SIM_QUIRK_RESTARTS = 6,	   /* RSET after the recipients, then all over again */
 };
 
 struct sim_sender_config {

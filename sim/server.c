@@ -95,3 +95,16 @@ uint32_t sim_server_transactions(const struct sim_server *server, int64_t begun_
 		count += counts(container_of(node, struct server_session, node), begun_after_us);
 	return count;
 }
+
+uint32_t sim_server_transactions_to(const struct sim_server *server, struct slice domain,
+				    int64_t begun_after_us)
+{
+	uint32_t count = 0;
+
+	list_each(node, &server->sessions) {
+		const struct server_session *s = container_of(node, struct server_session, node);
+		count += s->dot_us == 0 && counts(s, begun_after_us) &&
+			 slice_equal_nocase(slice_of(s->domain), domain);
+	}
+	return count;
+}

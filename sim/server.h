@@ -56,6 +56,8 @@ struct sim_server {
 	uint64_t stored, refused_connections, sessions_total;
 	uint64_t mails_seen;					 /* MAIL commands */
 	void (*on_mail)(void *owner, struct sim_server *server); /* a MAIL command came; may be NULL */
+	/* a RCPT command came, of a transaction that began then; may be NULL */
+	void (*on_rcpt)(void *owner, struct sim_server *server, struct slice domain, int64_t begun_us);
 	void *owner;
 };
 
@@ -69,5 +71,8 @@ void sim_server_healthy(struct sim_server *server);   /* running, reachable, in 
 /* Transactions open at this moment on connections that the relay still has open, past the dot for at most 8
  * s. */
 uint32_t sim_server_transactions(const struct sim_server *server, int64_t begun_after_us);
+/* The same, of those that have named a recipient of this domain and are not past their dot. */
+uint32_t sim_server_transactions_to(const struct sim_server *server, struct slice domain,
+				    int64_t begun_after_us);
 
 #endif

@@ -307,6 +307,15 @@ static bool refuses(const struct sim_server *server, struct slice path)
 	       (server->mood.refuses_one_in > 0 && map_hash(path, 7) % server->mood.refuses_one_in == 0);
 }
 
+static void note_domain(struct server_session *s, struct slice domain)
+{
+	struct sim_server *server = s->server;
+
+	(void)snprintf(s->domain, sizeof(s->domain), "%.*s", SLICE_ARG(domain));
+	if (server->on_rcpt != NULL)
+		server->on_rcpt(server->owner, server, domain, s->mail_us);
+}
+
 static void do_rcpt(struct server_session *s, struct slice argument)
 {
 	const struct sim_mood *mood = &s->server->mood;
@@ -317,6 +326,7 @@ static void do_rcpt(struct server_session *s, struct slice argument)
 		answer(s, "503 5.5.1 no MAIL");
 		return;
 	}
+	note_domain(s, slice_from(path, slice_find_last(path, '@') + 1));
 	if (moody(s, SIM_STAGE_RCPT))
 		return;
 	if (refuses(s->server, path) && !mood->refuses_whole) {

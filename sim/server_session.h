@@ -13,10 +13,10 @@ enum {
 
 /* what comes after the reply that is on its way */
 enum server_after {
-		    SERVER_GOES_ON = 0,
-		    SERVER_CLOSES = 1,
-		    SERVER_STARTS_TLS = 2,
-		    SERVER_STORED = 3, /* the reply is the 250 for s->stored */
+	SERVER_GOES_ON = 0,
+	SERVER_CLOSES = 1,
+	SERVER_STARTS_TLS = 2,
+	SERVER_STORED = 3, /* the reply is the 250 for s->stored */
 };
 
 struct server_session {
@@ -37,6 +37,7 @@ struct server_session {
 	struct sim_event answer, idle;
 	int64_t mail_us, dot_us;
 	char reverse_path[SIM_ADDRESS_SIZE];
+	char domain[SIM_ADDRESS_SIZE]; /* of the last RCPT */
 	uint32_t recipient_count;
 	char recipients[SERVER_RECIPIENTS_MAX][SIM_ADDRESS_SIZE];
 };

@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 PEERS = os.environ.get('RESTANTE_PEERS', os.path.join(HERE, '..', '..', 'build', 'peers'))
 BINARY = os.environ.get('RESTANTE', os.path.join(HERE, '..', '..', 'build', 'release', 'src', 'daemon', 'restante'))
 DOMAIN = 'example.com'
-START_S = 60      # sanitizers and a busy machine
+START_S = 60  # sanitizers and a busy machine
 COMMAND_S = 60
 
 

@@ -159,16 +159,20 @@ static uint64_t take_spare(struct spool_log *log)
 }
 
 /* A written file is faster to write again than a new one to extend. What it held carries another segment
- * number. */
+ * number. A spare may be gone: the index hears of a freed segment one checkpoint later, so after a crash in
+ * between it is freed once more, though its file was used or removed then. */
 static int reuse_spare(struct spool_log *log, const char *name)
 {
 	char old[FILE_NAME_SIZE];
-	uint64_t spare = take_spare(log);
+	uint64_t spare;
 
-	if (spare == 0)
-		return 0;
-	log_name(spare, old);
-	return log->files.ops->rename(log->files.context, old, name);
+	while ((spare = take_spare(log)) != 0) {
+		log_name(spare, old);
+		int error = log->files.ops->rename(log->files.context, old, name);
+		if (error != -ENOENT)
+			return error;
+	}
+	return 0;
 }
 
 static int next_segment(struct spool_log *log)

@@ -221,7 +221,7 @@ void feed_changed(struct feed *feed)
 
 /* --- canaries --- */
 
-static bool may_probe(const struct domain *domain)
+bool feed_may_probe(const struct domain *domain)
 {
 	return domain->flow.state == DOMAIN_OPEN || domain->flow.state == DOMAIN_REFUSING;
 }
@@ -251,7 +251,7 @@ static struct domain *probe_domain(struct feed *feed)
 
 	for (uint32_t i = 0; i < feed->domain_count; i++) {
 		domain = next_in_feed(feed, domain);
-		if (may_probe(domain) && holds_mail(domain))
+		if (feed_may_probe(domain) && holds_mail(domain))
 			return domain;
 	}
 	return NULL;

@@ -102,6 +102,9 @@ void feed_changed(struct feed *feed);
 /* Does its server want one recipient at a time? */
 bool feed_single(const struct feed *feed);
 
+/* May its mail be used as a canary (it is neither on hold by hand nor without a server)? */
+bool feed_may_probe(const struct domain *domain);
+
 /* May this domain's mail flow just now (lane up, domain open)? */
 bool feed_flows(const struct domain *domain);
 

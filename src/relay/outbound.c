@@ -287,8 +287,15 @@ static void greeted(struct outbound *out)
 	feed_offers(feed, smtp_client_offers_smtputf8(out->client), smtp_client_offers_dsn(out->client));
 	lane_conn_ready(&feed->lane, out->relay->now.now_us);
 	feed_wake(feed); /* the lane's deadline is another one from now on */
-	if (canary != NULL && begin(out, canary, true))
+	/* Connecting may have taken minutes: the domain may be on hold by now, or go elsewhere. */
+	bool wanted = canary != NULL && canary->domain->feed == feed && feed_may_probe(canary->domain);
+	if (wanted && begin(out, canary, true))
 		return;
+	if (canary != NULL && !wanted) {
+		queue_return(canary);
+		lane_canary_abandoned(&feed->lane, out->relay->now.now_us);
+	}
+	out->probe = false;
 	list_add_first(&feed->idle, &out->in_idle);
 }
 

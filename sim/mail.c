@@ -33,10 +33,10 @@ static void add_line(struct sim_mail *mail, struct sim_world *world)
 					   SLICE("From here"), SLICE("Received: not the real one"),
 					   SLICE("."),	       SLICE("\t. ")};
 
-	if (sim_chance(world, 0.15)) {
+	if (sim_chance(world, mail->dotty ? 0.7 : 0.15)) {
 		add(&mail->text, odd[rng_below(&world->rng, sizeof(odd) / sizeof(odd[0]))]);
 	} else {
-		if (sim_chance(world, 0.05))
+		if (sim_chance(world, mail->dotty ? 0.5 : 0.05))
 			add(&mail->text, SLICE("."));
 		add_words(mail, world, (size_t)sim_between(world, 1, sim_chance(world, 0.1) ? 950 : 100));
 	}
@@ -60,6 +60,7 @@ struct sim_mail *sim_mail_new(struct sim_world *world, uint32_t number, size_t s
 	*mail = (struct sim_mail){
 	    .number = number, .null_sender = sim_chance(world, 0.1), .eight_bit = sim_chance(world, 0.2)};
 	mail->bare = size_bytes == 0;
+	mail->dotty = sim_chance(world, 0.1);
 	buffer_init(&mail->text, 0);
 	if (mail->bare) {
 		mail->null_sender = false;

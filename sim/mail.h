@@ -31,6 +31,7 @@ struct sim_mail {
 	bool null_sender; /* the token is in the text only */
 	bool bare;	  /* no X-Token field: the token is in the reverse-path only */
 	bool eight_bit;
+	bool dotty;	    /* nearly every line begins with a dot */
 	bool bad_ends;	    /* has bare line feeds: must be refused at its end */
 	struct buffer text; /* without the token; lines end with CRLF, dots as they are */
 	uint32_t recipient_count;

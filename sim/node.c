@@ -375,6 +375,7 @@ void sim_node_probe(struct sim_node *node, const char *domain)
 
 void sim_node_release(struct sim_node *node)
 {
+	node->oracle->hurried = true;
 	if (sim_node_ready(node) && node->held_id != 0)
 		admin_message_release(node->relay, node->held_id, note_answer, node);
 }

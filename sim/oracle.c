@@ -6,6 +6,12 @@
 
 #include "base/check.h"
 
+/* It comes no sooner than after ten minutes; a little less for what the wire takes. */
+#define UNKNOWN_WAIT_US CLOCK_SECONDS(590)
+
+/* What a relay that has died since had sent may still arrive so much later. */
+#define ON_THE_WIRE_US CLOCK_SECONDS(300)
+
 void sim_oracle_init(struct sim_oracle *oracle, struct sim_world *world)
 {
 	*oracle = (struct sim_oracle){.world = world, .record_limit_us = CLOCK_SECONDS(120)};
@@ -176,15 +182,36 @@ static bool relay_died_before_recording(const struct sim_oracle *oracle, int64_t
 	return false;
 }
 
+static bool relay_died_since(const struct sim_oracle *oracle, int64_t us)
+{
+	return oracle->crashes > 0 && oracle->crash_us[oracle->crashes - 1] >= us;
+}
+
+/* The server may have it, and it has: whoever sends it again at once makes a duplicate of each lost reply. */
+static void judge_patience(struct sim_oracle *oracle, const struct sim_attempt *attempt,
+			   const struct sim_stored *first)
+{
+	int64_t waited_us = oracle->world->now_us - first->reply.lost_us;
+
+	if (oracle->hurried || oracle->world->wall_jumps > 0 ||
+	    relay_died_since(oracle, first->stored_us - ON_THE_WIRE_US))
+		return;
+	if (waited_us < UNKNOWN_WAIT_US)
+		sim_oracle_violation(oracle, "%s came again %.3f s after the reply to its dot was lost",
+				     attempt->token, (double)waited_us / 1e6);
+}
+
 static void judge_duplicate(struct sim_oracle *oracle, const struct sim_attempt *attempt,
 			    const struct sim_oracle_recipient *r, const struct sim_stored *stored)
 {
 	const struct sim_watch *reply = &r->last->reply;
 
 	/* Or this copy was long on its way, and the relay had gone before it came. */
-	if (reply->lost_us != 0 || stored->reply.lost_us != 0)
+	if (reply->lost_us != 0 || stored->reply.lost_us != 0) {
 		oracle->duplicates_reply_lost++;
-	else if (reply->delivered_us != 0 && relay_died_before_recording(oracle, reply->delivered_us))
+		if (stored->reply.lost_us == 0)
+			judge_patience(oracle, attempt, r->last);
+	} else if (reply->delivered_us != 0 && relay_died_before_recording(oracle, reply->delivered_us))
 		oracle->duplicates_crash++;
 	else
 		sim_oracle_violation(

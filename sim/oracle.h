@@ -72,6 +72,8 @@ struct sim_oracle {
 	struct list in_order, stored;
 	int64_t crash_us[SIM_CRASHES_MAX], unrecordable_us[SIM_CRASHES_MAX];
 	size_t crashes;
+	bool hurried; /* somebody said "try again at once", or the wall clock jumped: nobody need wait ten
+			 minutes */
 	int64_t record_limit_us; /* so long may the relay take from reading 250 to its durable record */
 	void (*moment)(void *owner, enum sim_moment moment); /* may be NULL */
 	void *moment_owner;

@@ -32,6 +32,7 @@
  *empty expect worst-delay at most TIME        of mail acknowledged after the mark, from its 250 to its server
  *	expect duplicates at most N
  *	expect connects at SERVER at most N    since the mark
+ *	expect transactions at SERVER at least N
  *	expect transactions at SERVER at most N   at one time, since the mark
  *	expect ends N                          recipients that ended without being delivered
  *	expect deferred                        at least one 4yz was read by a sender, or a session of his

@@ -22,17 +22,25 @@ static bool at_most(struct story *story, const char *what, uint64_t is, size_t w
 	return true;
 }
 
+static bool at_least(struct story *story, const char *what, uint64_t is, size_t word)
+{
+	uint64_t limit;
+
+	if (!story_is(story, word, "at") || !story_is(story, word + 1, "least") ||
+	    !story_number(story, word + 2, &limit))
+		return false;
+	if (is < limit)
+		story_fail(story, "%llu %s, not at least %llu", (unsigned long long)is, what,
+			   (unsigned long long)limit);
+	return true;
+}
+
 static bool expect_held(struct story *story)
 {
 	uint64_t number;
 
-	if (story_is(story, 2, "at") && story_is(story, 3, "least")) {
-		if (!story_number(story, 4, &number))
-			return false;
-		if (held(story) < number)
-			story_fail(story, "%llu recipients are held", (unsigned long long)held(story));
-		return true;
-	}
+	if (story_is(story, 3, "least"))
+		return at_least(story, "recipients are held", held(story), 2);
 	if (story_is(story, 3, "most"))
 		return at_most(story, "recipients are held", held(story), 2);
 	if (!story_number(story, 2, &number))
@@ -121,6 +129,8 @@ static bool expect_at_server(struct story *story)
 
 	if (!story_is(story, 2, "at") || server == NULL)
 		return false;
+	if (story_is(story, 1, "transactions") && story_is(story, 5, "least"))
+		return at_least(story, "transactions at one time", server->transactions_max, 4);
 	if (story_is(story, 1, "transactions"))
 		return at_most(story, "transactions at one time", server->transactions_max, 4);
 	uint64_t before = story->connects_at_mark[server - story->scene.servers];

@@ -206,6 +206,11 @@ static void reply_lost(struct stage *stage)
 	connect_again(stage);
 }
 
+static void wait_ten_minutes(struct stage *stage)
+{
+	run(&stage->world, CLOCK_SECONDS(600));
+}
+
 static void crash(struct stage *stage)
 {
 	sim_oracle_crash(&stage->oracle, 0);
@@ -256,7 +261,13 @@ static const struct planted {
     {"the reverse-path was lost", "that nobody sent", {rcpt, ended, acked, stored_with_null_sender}},
     {"twice without a cause", "had read the reply", {rcpt, ended, acked, stored, reply_read, stored}},
     {"twice at the same time", "still waiting", {rcpt, ended, acked, stored, stored}},
-    {"twice, as the reply was lost", NULL, {rcpt, ended, acked, stored, reply_lost, stored, finish}},
+    {"twice, as the reply was lost",
+     NULL,
+     {rcpt, ended, acked, stored, reply_lost, wait_ten_minutes, stored, finish}},
+    {"twice at once, as the reply was lost", "came again", {rcpt, ended, acked, stored, reply_lost, stored}},
+    {"twice at once, as the reply was lost in a crash",
+     NULL,
+     {rcpt, ended, acked, stored, reply_lost, crash, stored}},
     {"twice, as the relay died", NULL, {rcpt, ended, acked, stored, reply_read, crash, stored, finish}},
     {"twice, and the relay died long after",
      "had read the reply",

@@ -337,7 +337,7 @@ static void got_hold(void *owner, const struct admin_result *result)
 	struct sim_hold *hold = owner;
 
 	note_answer(hold->node, result);
-	hold->held = result->error == 0;
+	hold->held = result->error == 0 && hold->wanted;
 	hold->since_us = hold->node->world->now_us;
 }
 
@@ -355,14 +355,17 @@ static struct sim_hold *hold_of(struct sim_node *node, const char *domain)
 
 void sim_node_hold(struct sim_node *node, const char *domain)
 {
-	if (sim_node_ready(node))
-		admin_hold(node->relay, slice_of(domain), 0, got_hold, hold_of(node, domain));
+	if (!sim_node_ready(node))
+		return;
+	hold_of(node, domain)->wanted = true;
+	admin_hold(node->relay, slice_of(domain), 0, got_hold, hold_of(node, domain));
 }
 
 void sim_node_resume(struct sim_node *node, const char *domain)
 {
 	if (!sim_node_ready(node))
 		return;
+	hold_of(node, domain)->wanted = false;
 	hold_of(node, domain)->held = false;
 	admin_resume(node->relay, slice_of(domain), note_answer, node);
 }

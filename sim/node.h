@@ -18,6 +18,7 @@ enum { SIM_HOLDS_MAX = 16 };
 struct sim_hold {	       /* of a domain, by hand; confirmed by the relay */
 	struct sim_node *node; /* NULL: none yet */
 	char domain[32];
+	bool wanted; /* the last thing asked for was to hold: a resume may have overtaken the answer */
 	bool held;
 	int64_t since_us;
 };

@@ -221,6 +221,8 @@ void spool_read(struct store *store, uint64_t id, uint64_t offset, size_t max, s
 void spool_ends(struct store *store, int64_t since_ms, int64_t before_ms, uint64_t skip, size_t max,
 		store_ends_done *done, void *owner)
 {
+	if (spool_of(store)->note_count > 0) /* who asks wants to see what was refused just now */
+		spool_flush_notes(spool_of(store));
 	struct spool_read *r = read_new(READ_ENDS, done_ends(done, owner));
 
 	if (r == NULL) {

@@ -94,6 +94,7 @@ int usage_error(const char *command, const char *format, ...)
 
 	(void)fprintf(stderr, "restante %s: ", command);
 	va_start(arguments, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it was started above */
 	(void)vfprintf(stderr, format, arguments);
 	va_end(arguments);
 	(void)fputc('\n', stderr);

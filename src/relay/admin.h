@@ -38,7 +38,7 @@ struct admin_lane_view {
 	const char *name;
 	const char *state; /* "up", "down", "idle": idle is up with nothing held and nothing in flight */
 	const char *phase; /* "ramp", "steady", or NULL */
-	const char *kind;  /* as in DESIGN's JSON, or NULL */
+	const char *kind;  /* as in the JSON of status, or NULL */
 	int64_t since_ms;  /* wall clock */
 	struct store_counts held; /* of its domains */
 	double window, rate_per_s;

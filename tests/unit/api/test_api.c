@@ -315,7 +315,7 @@ static void test_second_setting_refused(void **state)
 
 /* --- answers --- */
 
-/* "path:type" of each member that DESIGN names; '|' separates types that are allowed. */
+/* "path:type" of each member of the status; '|' separates types that are allowed. */
 static void expect_members(const json_t *object, const char *const *members)
 {
 	for (; *members != NULL; members++) {

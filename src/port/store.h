@@ -174,6 +174,18 @@ struct store_totals {
 	uint64_t set_aside; /* messages whose record is damaged: reported, kept, not queued */
 };
 
+/* The room for mail, in bytes. */
+struct store_space {
+	uint64_t capacity_bytes; /* used and free together; 0: not limited, and then nothing else counts */
+	uint64_t used_bytes;	 /* of the store's files for mail */
+	uint64_t live_bytes; /* of those used, what is still needed; the rest is given back sooner or later */
+	uint64_t free_bytes; /* what new mail may take: beyond the reserve, others may take it too */
+	bool full;	     /* no new mail is taken for want of room */
+	bool reserve_gone;   /* the reserve is given up, so that what is held can end */
+	enum store_reason failed; /* NONE: it works; else it takes nothing any more until opened again */
+	const char *why;	  /* it failed, for people; "" when it did not. Lives as long as the store */
+};
+
 struct store_ops {
 	/* --- receiving --- */
 	/* Starts a message. ERR_MEMORY; ERR_LIMIT when the store is full (but for its reserve): answer 452;
@@ -222,6 +234,8 @@ struct store_ops {
 	/* Kept up to date in memory. domain 0: of all domains. */
 	void (*count)(const struct store *store, uint32_t domain, struct store_counts *ret_counts);
 	void (*totals)(const struct store *store, struct store_totals *ret_totals);
+	/* As it is now; asks the file system, so not for each command of a session. */
+	void (*space)(struct store *store, struct store_space *ret_space);
 
 	/* --- what was --- */
 	/* Remembers a refusal at the door. Not durable at once; may be dropped under load (counted by the

@@ -290,6 +290,30 @@ static void ram_totals(const struct store *store, struct store_totals *ret_total
 	ret_totals->queued = ram->state.counts.all.recipients;
 }
 
+static uint64_t used_bytes(const struct ram *ram)
+{
+	uint64_t bytes = ram->state.bytes;
+
+	list_each(node, &ram->messages)
+		bytes += buffer_size(&container_of(node, struct ram_message, node)->body);
+	return bytes;
+}
+
+static void ram_space(struct store *store, struct store_space *ret_space)
+{
+	struct ram *ram = ram_of(store);
+	uint64_t limit = ram->config.limit_bytes, used = used_bytes(ram);
+
+	*ret_space = (struct store_space){.why = ""};
+	if (limit == 0)
+		return;
+	ret_space->capacity_bytes = limit > used ? limit : used;
+	ret_space->used_bytes = used;
+	ret_space->live_bytes = ram->state.bytes;
+	ret_space->free_bytes = ret_space->capacity_bytes - used;
+	ret_space->full = ret_space->free_bytes == 0;
+}
+
 static void ram_note_end(struct store *store, const struct store_end *end)
 {
 	ram_state_add_end(&ram_of(store)->state, end);
@@ -383,6 +407,7 @@ static const struct store_ops ram_ops = {
     .amend = ram_amend,
     .count = ram_count,
     .totals = ram_totals,
+    .space = ram_space,
     .note_end = ram_note_end,
     .ends = ram_ends,
     .put = ram_put,
@@ -412,6 +437,11 @@ struct store *ram_store_new(const struct ram_store_config *config)
 void ram_store_inject(struct store *store, const struct ram_faults *faults)
 {
 	ram_of(store)->config.faults = faults != NULL ? *faults : (struct ram_faults){.late = 0};
+}
+
+void ram_store_limit(struct store *store, uint64_t limit_bytes)
+{
+	ram_of(store)->config.limit_bytes = limit_bytes;
 }
 
 void ram_store_hold(struct store *store, bool hold)

@@ -37,6 +37,9 @@ struct store *ram_store_new(const struct ram_store_config *config);
  */
 void ram_store_inject(struct store *store, const struct ram_faults *faults);
 
+/* From now on there is room for so many bytes; 0: no limit. */
+void ram_store_limit(struct store *store, uint64_t limit_bytes);
+
 /* With hold, poll delivers nothing until ram_store_release; release lets the first count operations pass
  * (all: SIZE_MAX) at the next poll. */
 void ram_store_hold(struct store *store, bool hold);

@@ -31,9 +31,9 @@ void spool_tell(struct spool *spool, enum spool_event event, uint64_t id, struct
 		spool->config.report(spool->config.report_owner, &report);
 }
 
-void spool_die(struct spool *spool)
+void spool_die(struct spool *spool, const char *why)
 {
-	atomic_store(&spool->writer.log.dead, true);
+	log_die(&spool->writer.log, why);
 }
 
 bool spool_dead(const struct spool *spool)
@@ -48,7 +48,7 @@ bool spool_dead(const struct spool *spool)
 static void cannot_apply(struct spool *spool, struct spool_write *w)
 {
 	spool->broken = true;
-	spool_die(spool);
+	spool_die(spool, "there was no memory to keep track of what was written");
 	w->result = STORE_UNKNOWN;
 	w->reason = STORE_REASON_MEMORY;
 }
@@ -243,6 +243,28 @@ void spool_state(const struct store *store, struct spool_state *ret_state)
 	ret_state->dead = spool_dead(spool);
 }
 
+static void spool_space(struct store *store, struct store_space *ret_space)
+{
+	struct spool *spool = spool_of(store);
+	struct spool_log *log = &spool->writer.log;
+	struct log_space space;
+	const char *died_of = atomic_load(&log->died_of);
+
+	log_look_at_space(log, &space);
+	*ret_space = (struct store_space){
+	    .free_bytes = space.free_bytes,
+	    .full = space.full,
+	    .reserve_gone = space.reserve_gone,
+	    .failed = died_of == NULL ? STORE_REASON_NONE
+		      : spool->broken ? STORE_REASON_MEMORY
+				      : STORE_REASON_IO,
+	    .why = died_of != NULL ? died_of : "",
+	};
+	segments_sum(&spool->segments, &ret_space->used_bytes, &ret_space->live_bytes);
+	ret_space->used_bytes += space.spare_bytes;
+	ret_space->capacity_bytes = ret_space->used_bytes + ret_space->free_bytes;
+}
+
 /* --- the end ------------------------------------------------------------------------------------- */
 
 static void free_lists(struct spool *spool)
@@ -334,6 +356,7 @@ static const struct store_ops spool_ops = {
     .amend = spool_amend,
     .count = spool_count,
     .totals = spool_totals,
+    .space = spool_space,
     .note_end = spool_note_end,
     .ends = spool_ends,
     .put = spool_put,

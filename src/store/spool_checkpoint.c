@@ -148,7 +148,8 @@ void spool_checkpoint_finish(struct spool *spool, struct checkpoint *job)
 		 * failing. */
 		spool->checkpoint = job;
 		if (job->error != ERR_LIMIT && job->error != ERR_MEMORY)
-			spool_die(spool);
+			spool_die(spool, job->error == ERR_CORRUPT ? "the index is damaged"
+								   : "the index cannot be written");
 		return;
 	}
 	mark_gone(spool, job);

@@ -137,7 +137,7 @@ struct spool *spool_of(const struct store *store);
 void spool_tell(struct spool *spool, enum spool_event event, uint64_t id, struct position at,
 		const char *text);
 void spool_wake(struct spool *spool);
-void spool_die(struct spool *spool); /* takes nothing any more */
+void spool_die(struct spool *spool, const char *why); /* takes nothing any more */
 bool spool_dead(const struct spool *spool);
 
 /* --- spool_request.c: asking --------------------------------------------------------------------- */

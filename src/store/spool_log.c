@@ -84,6 +84,23 @@ bool log_release_reserve(struct spool_log *log)
 	return had && file >= 0;
 }
 
+void log_look_at_space(struct spool_log *log, struct log_space *ret_space)
+{
+	uint64_t free_bytes;
+
+	if (log->files.ops->free_bytes(log->files.context, &free_bytes) == 0)
+		atomic_store(&log->free_bytes, free_bytes);
+	free_bytes = atomic_load(&log->free_bytes);
+	pthread_mutex_lock(&log->lock);
+	*ret_space = (struct log_space){
+	    .free_bytes = free_bytes > log->reserve_bytes ? free_bytes - log->reserve_bytes : 0,
+	    .spare_bytes = (uint64_t)log->spare_count * log->segment_bytes,
+	    .full = atomic_load(&log->full),
+	    .reserve_gone = log->reserve_bytes > 1 && !log->reserved,
+	};
+	pthread_mutex_unlock(&log->lock);
+}
+
 void log_check_space(struct spool_log *log)
 {
 	uint64_t free_bytes;
@@ -293,6 +310,14 @@ static void refuse_growing(struct list *writes, struct list *refused)
 	set_results(refused, STORE_FAILED, STORE_REASON_FULL);
 }
 
+void log_die(struct spool_log *log, const char *why)
+{
+	const char *none = NULL;
+
+	(void)atomic_compare_exchange_strong(&log->died_of, &none, why != NULL ? why : "unknown error");
+	atomic_store(&log->dead, true);
+}
+
 static void give_result(struct spool_log *log, struct list *writes, int error, bool written)
 {
 	if (error == 0) {
@@ -300,7 +325,7 @@ static void give_result(struct spool_log *log, struct list *writes, int error, b
 	} else if (no_space(error)) {
 		set_results(writes, STORE_FAILED, STORE_REASON_FULL);
 	} else {
-		atomic_store(&log->dead, true);
+		log_die(log, strerrordesc_np(-error));
 		set_results(writes, written ? STORE_UNKNOWN : STORE_FAILED, STORE_REASON_IO);
 	}
 }

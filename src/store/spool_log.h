@@ -51,6 +51,7 @@ struct spool_log {
 	    previous_end; /* of the segment before, while the first group commit of this one is written */
 	uint64_t since_space_check; /* bytes */
 	atomic_bool dead, full;
+	_Atomic(const char *) died_of; /* in words, the first reason; NULL while it lives */
 	atomic_uint_least64_t free_bytes;
 	pthread_mutex_t lock; /* of spares and reserve, which the keeper uses too */
 	uint64_t spares[LOG_SPARES_MAX];
@@ -75,7 +76,16 @@ bool log_name_parse(const char *name, uint64_t *ret_segment);
 bool log_give_spare(struct spool_log *log, uint64_t segment, uint32_t spares_max);
 /* Gives the reserve back to the file system; false: there is none left. */
 bool log_release_reserve(struct spool_log *log);
+/* From any thread: nothing is taken any more. why: a constant. */
+void log_die(struct spool_log *log, const char *why);
 /* Asks for the free space and decides whether the store is full. */
 void log_check_space(struct spool_log *log);
+struct log_space {
+	uint64_t free_bytes;  /* beyond the reserve */
+	uint64_t spare_bytes; /* of files kept for reuse */
+	bool full, reserve_gone;
+};
+/* Asks for the free space and decides nothing. From any thread. */
+void log_look_at_space(struct spool_log *log, struct log_space *ret_space);
 
 #endif

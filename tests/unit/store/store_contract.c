@@ -247,6 +247,31 @@ static void ids_may_come_out_of_order(void **state)
 	}
 }
 
+/* What is stored takes room and gives it back; a store without a limit says so. */
+static void room_is_told(void **state)
+{
+	struct contract *c = *state;
+	struct store_space empty, filled;
+	static char body[20000];
+
+	c->store->ops->space(c->store, &empty);
+	assert_int_equal(empty.failed, STORE_REASON_NONE);
+	assert_string_equal(empty.why, "");
+	if (empty.capacity_bytes == 0)
+		return;
+	assert_int_equal(empty.capacity_bytes, empty.used_bytes + empty.free_bytes);
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain_1, 1, 7);
+	assert_int_equal(help_commit(c, 1, &e, SLICE(""), slice_make(body, sizeof(body))).result, STORE_OK);
+	c->store->ops->space(c->store, &filled);
+	assert_true(filled.live_bytes >= empty.live_bytes + sizeof(body));
+	assert_true(filled.used_bytes >= filled.live_bytes);
+	assert_int_equal(filled.capacity_bytes, filled.used_bytes + filled.free_bytes);
+	assert_int_equal(help_amend(c, 1, 0, 0, STORE_DELIVERED, "250 ok", 100).result, STORE_OK);
+	c->store->ops->space(c->store, &filled);
+	assert_true(filled.live_bytes < empty.live_bytes + sizeof(body));
+}
+
 static void a_message_of_several_domains(void **state)
 {
 	struct contract *c = *state;
@@ -740,6 +765,7 @@ int store_contract(const struct contract_backend *backend)
 	    CASE(walks_are_per_domain_and_paged),
 	    CASE(a_walk_gives_at_most_the_limit),
 	    CASE(ids_may_come_out_of_order),
+	    CASE(room_is_told),
 	    CASE(a_message_of_several_domains),
 	    CASE(amends_are_versioned),
 	    CASE(what_has_ended_stays_as_it_ended),

@@ -238,6 +238,28 @@ static void a_crash_drops_what_has_not_completed(void **state)
 	assert_true(seen[0] && seen[1]);
 }
 
+static void a_limited_one_tells_its_room(void **state)
+{
+	struct contract c = with((struct ram_faults){.late = 0});
+	struct store_space space;
+
+	(void)state;
+	c.store->ops->space(c.store, &space);
+	assert_int_equal(space.capacity_bytes, 0);
+	ram_store_limit(c.store, 1000);
+	struct store_message *message = begin(&c, "0123456789");
+	c.store->ops->space(c.store, &space);
+	assert_int_equal(space.capacity_bytes, 1000);
+	assert_int_equal(space.used_bytes, 10);
+	assert_int_equal(space.free_bytes, 990);
+	assert_false(space.full);
+	ram_store_limit(c.store, 10);
+	c.store->ops->space(c.store, &space);
+	assert_true(space.full);
+	c.store->ops->abort(message, NULL, NULL);
+	end(&c);
+}
+
 int main(void)
 {
 	static const struct contract_backend backends[] = {
@@ -251,6 +273,7 @@ int main(void)
 	    cmocka_unit_test(a_commit_that_happened_cannot_fail),
 	    cmocka_unit_test(failed_and_full_and_fenced),
 	    cmocka_unit_test(a_limit_makes_it_full),
+	    cmocka_unit_test(a_limited_one_tells_its_room),
 	    cmocka_unit_test(held_completions_wait_for_their_release),
 	    cmocka_unit_test(a_crash_drops_what_has_not_completed),
 	};

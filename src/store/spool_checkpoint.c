@@ -21,8 +21,8 @@ bool spool_checkpoint_due(const struct spool *spool)
 
 static bool may_free(const struct spool *spool, const struct segment *s)
 {
-	return s->number < spool->applied.segment && s->live == 0 && s->pins == 0 && !s->gone &&
-	       !spool->recovering && s->number != spool->compaction.victim;
+	return s->number < spool->applied.segment && s->live == 0 && s->pins == 0 && s->readers == 0 &&
+	       !s->gone && !spool->recovering && s->number != spool->compaction.victim;
 }
 
 static int picture_segments(struct spool *spool, struct checkpoint *job)
@@ -95,10 +95,13 @@ static struct checkpoint *picture(struct spool *spool)
 
 /* --- freezing ------------------------------------------------------------------------------------ */
 
+/* From here on nothing may refer to what is freed: it is settled, though not yet done. */
 static void forget_rows(struct spool *spool, const struct checkpoint *job)
 {
 	for (size_t i = 0; i < spool->segments.count; i++)
 		spool->segments.rows[i].dirty = false;
+	for (size_t i = 0; i < job->freed_count; i++)
+		segments_find(&spool->segments, job->freed[i])->leaving = true;
 	for (size_t i = 0; i < job->dropped_count; i++)
 		segments_drop(&spool->segments, job->dropped[i]);
 }
@@ -133,7 +136,7 @@ static void mark_gone(struct spool *spool, const struct checkpoint *job)
 {
 	for (size_t i = 0; i < job->freed_count; i++) {
 		struct segment *s = segments_find(&spool->segments, job->freed[i]);
-		check(s != NULL && s->live == 0 && s->pins == 0);
+		check(s != NULL && s->live == 0 && s->pins == 0 && s->readers == 0);
 		segments_close_file(&spool->segments, s);
 		s->gone = true;
 		spool->state.freed_segments++;
@@ -181,4 +184,31 @@ int spool_checkpoint_now(struct spool *spool)
 	int error = job->error;
 	spool_checkpoint_finish(spool, job);
 	return error;
+}
+
+/* --- snapshots ----------------------------------------------------------------------------------- */
+
+int spool_hold_all(struct spool *spool, uint64_t **ret_segments, size_t *ret_count)
+{
+	uint64_t *held;
+	size_t count = 0;
+
+	if (spool->checkpointing || spool->checkpoint != NULL)
+		return ERR_BUSY;
+	held = calloc(spool->segments.count + 1, sizeof(*held));
+	if (held == NULL)
+		return ERR_MEMORY;
+	for (size_t i = 0; i < spool->segments.count; i++)
+		if (segments_hold(&spool->segments, spool->segments.rows[i].number) == 0)
+			held[count++] = spool->segments.rows[i].number;
+	*ret_segments = held;
+	*ret_count = count;
+	return 0;
+}
+
+void spool_let_go(struct spool *spool, uint64_t *segments, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		segments_release(&spool->segments, segments[i]);
+	free(segments);
 }

@@ -219,6 +219,13 @@ void spool_checkpoint_begin(struct spool *spool); /* gives the keeper a job; doe
 void spool_checkpoint_finish(struct spool *spool, struct checkpoint *job);
 nodiscard int spool_checkpoint_now(struct spool *spool); /* at start and end; waits */
 
+/* For a snapshot: holds every segment that the index, as committed now, or the state in memory refers to.
+ * Their files are neither unlinked nor used again until spool_let_go, however long that takes; new ones are
+ * not held. ret_segments: their numbers, ascending, to be given back to spool_let_go. ERR_BUSY: a checkpoint
+ * is under way, ask again after the next poll; ERR_MEMORY. */
+nodiscard int spool_hold_all(struct spool *spool, uint64_t **ret_segments, size_t *ret_count);
+void spool_let_go(struct spool *spool, uint64_t *segments, size_t count); /* frees segments */
+
 /* --- spool_recover.c, spool_folder.c ------------------------------------------------------------- */
 nodiscard int spool_recover(struct spool *spool, uint64_t *ret_next_segment,
 			    char ret_message[SPOOL_MESSAGE_SIZE]);

@@ -152,6 +152,24 @@ void segments_pin(struct segment_table *table, const struct extent *extent, int 
 	s->pins = by > 0 ? s->pins + 1 : s->pins - 1;
 }
 
+int segments_hold(struct segment_table *table, uint64_t number)
+{
+	struct segment *s = segments_find(table, number);
+
+	if (s == NULL || s->gone || s->leaving)
+		return ERR_MISSING;
+	s->readers++;
+	return 0;
+}
+
+void segments_release(struct segment_table *table, uint64_t number)
+{
+	struct segment *s = segments_find(table, number);
+
+	check(s != NULL && !s->gone && s->readers > 0);
+	s->readers--;
+}
+
 void segments_close_file(struct segment_table *table, struct segment *segment)
 {
 	if (segment->file < 0)
@@ -166,7 +184,7 @@ static void close_longest_unread(struct segment_table *table)
 	struct segment *oldest = NULL;
 
 	for (size_t i = 0; i < table->count; i++)
-		if (table->rows[i].file >= 0 &&
+		if (table->rows[i].file >= 0 && table->rows[i].readers == 0 &&
 		    (oldest == NULL || table->rows[i].last_read < oldest->last_read))
 			oldest = &table->rows[i];
 	if (oldest != NULL)

@@ -12,11 +12,13 @@ struct segment {
 	uint64_t live_bytes; /* of the log, that they take */
 	uint64_t bytes;	     /* written */
 	uint64_t pins;	     /* extents of messages that are being received */
+	uint64_t readers;    /* body reads and snapshots under way: its file stays what it is */
 	int file;	     /* for reading; -1: closed */
 	uint64_t last_read;
-	bool dirty; /* changed since the last checkpoint */
-	bool stuck; /* compaction could not empty it */
-	bool gone;  /* its file is given back; the row goes with the next checkpoint */
+	bool dirty;   /* changed since the last checkpoint */
+	bool stuck;   /* compaction could not empty it */
+	bool leaving; /* nothing lives in it: the checkpoint under way gives its file back */
+	bool gone;    /* its file is given back; the row goes with the next checkpoint */
 };
 
 struct segment_table {
@@ -42,7 +44,12 @@ void segments_live_pair(struct segment_table *table, uint64_t number, struct sli
 void segments_dead_pair(struct segment_table *table, uint64_t number, struct slice key, struct slice value);
 void segments_pin(struct segment_table *table, const struct extent *extent, int by); /* +1, -1 */
 
-/* A file for reading, lent; -errno. */
+/* Until segments_release the file is neither closed, unlinked nor used again. ERR_MISSING: there is no such
+ * segment, or its file is given back or about to be. */
+nodiscard int segments_hold(struct segment_table *table, uint64_t number);
+void segments_release(struct segment_table *table, uint64_t number);
+
+/* A file for reading, lent until the next call, or while the segment is held; -errno. */
 int segments_file(struct segment_table *table, uint64_t number);
 void segments_close_file(struct segment_table *table, struct segment *segment);
 void segments_drop(struct segment_table *table, uint64_t number); /* the row */

@@ -174,10 +174,12 @@ static int parse_destinations(const struct slice *texts, size_t count, struct de
 
 static void describe(const struct domain *domain, char *ret_text, size_t size)
 {
+	struct destination destination;
 	char hosts[300];
 
-	destination_format(&domain->destination, hosts, sizeof(hosts));
-	if (domain->destination.count > 0)
+	destination_of(domain->destination, &destination);
+	destination_format(&destination, hosts, sizeof(hosts));
+	if (destination.count > 0)
 		(void)snprintf(ret_text, size, "%s: mail goes to %s%s. Now set the domain's MX to %s",
 			       domain->name, hosts, domain->by_mx ? " (its MX of today, remembered)" : "",
 			       domain->relay->config.hostname);
@@ -256,7 +258,10 @@ void admin_domain_add(struct relay *relay, struct slice name, const struct slice
 	}
 	r->undo_add = true;
 	domain->by_mx = count == 0;
-	domain_set_destination(domain, &destination, SLICE("its MX is being looked up"));
+	if (domain_set_destination(domain, &destination, SLICE("its MX is being looked up")) != 0) {
+		take_back(r, domain, ERR_MEMORY, "out of memory");
+		return;
+	}
 	if (domain->by_mx) {
 		domain->discovered = discovered;
 		domain->discovered_owner = r;
@@ -296,14 +301,17 @@ static int set_hosts(struct domain *domain, struct slice value, char *ret_why, s
 	}
 	(void)split_hosts(value, texts, &count);
 	int error = parse_destinations(texts, count, &destination, ret_why, size);
-	if (error == 0) {
-		domain->by_mx = false;
-		domain->damaged = false;
-		discover_stop(domain);
-		domain_set_destination(domain, &destination, (struct slice){.data = NULL, .size = 0});
-		domain_discovered(domain); /* an add that waited for the MX has its answer */
+	if (error != 0)
+		return error;
+	if (domain_set_destination(domain, &destination, (struct slice){.data = NULL, .size = 0}) != 0) {
+		(void)snprintf(ret_why, size, "out of memory");
+		return ERR_MEMORY;
 	}
-	return error;
+	domain->by_mx = false;
+	domain->damaged = false;
+	discover_stop(domain);
+	domain_discovered(domain); /* an add that waited for the MX has its answer */
+	return 0;
 }
 
 static int set_key(struct domain *domain, struct slice key, struct slice value, char *ret_why, size_t size)
@@ -338,7 +346,7 @@ void admin_domain_set(struct relay *relay, struct slice name, struct slice key, 
 	if (domain == NULL)
 		return;
 	if (domain->number >= DOMAIN_NUMBER_MAX) /* its record was lost */
-		domain->number = new_number(relay);
+		domain_set_number(domain, new_number(relay));
 	int error = set_key(domain, key, value, why, sizeof(why));
 	if (error != 0) {
 		admin_request_answer(relay, done, owner, error, "%s", why);

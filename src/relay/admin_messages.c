@@ -298,8 +298,10 @@ static void changed(void *owner, enum store_result result, enum store_reason rea
 
 static bool in_transit(const struct relay *relay, const struct store_entry *entry)
 {
-	list_each(node, &relay->domains_by_name) {
-		const struct domain *domain = container_of(node, struct domain, by_name);
+	for (uint32_t i = 0; i < entry->envelope.recipient_count; i++) {
+		const struct domain *domain = domain_by_number(relay, entry->envelope.recipients[i].domain);
+		if (domain == NULL)
+			continue;
 		struct map_node *item =
 		    map_find(&domain->queue.items, slice_make(&entry->id, sizeof(entry->id)));
 		if (item != NULL && !list_linked(&container_of(item, struct item, by_id)->in_end))
@@ -324,10 +326,11 @@ static void change_found(struct message_request *m, const struct store_entry *en
 		admin_request_finish(&m->request, ERR_MEMORY, "out of memory");
 		return;
 	}
-	list_each(node, &relay->domains_by_name)
-		queue_forget(container_of(node, struct domain, by_name), entry->id);
 	for (uint32_t i = 0; i < entry->envelope.recipient_count; i++) {
 		const struct store_recipient *r = &entry->envelope.recipients[i];
+		struct domain *domain = domain_by_number(relay, r->domain);
+		if (domain != NULL)
+			queue_forget(domain, entry->id);
 		if (r->state != STORE_QUEUED)
 			continue;
 		m->changes[count++] = (struct store_change){

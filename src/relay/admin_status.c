@@ -90,9 +90,11 @@ static void show_lane(const struct feed *feed, void (*lane)(void *owner, const s
 static void show_domain(const struct domain *domain,
 			void (*show)(void *owner, const struct admin_domain_view *view), void *owner)
 {
+	struct destination destination;
 	char hosts[FEED_NAME_MAX];
 
-	destination_format(&domain->destination, hosts, sizeof(hosts));
+	destination_of(domain->destination, &destination);
+	destination_format(&destination, hosts, sizeof(hosts));
 	struct admin_domain_view view = {
 	    .name = domain->name,
 	    .state = domain->flow.state,
@@ -132,31 +134,40 @@ static void show_waiting_lane(const struct relay *relay,
 	lane(owner, &view);
 }
 
+static bool show_one(const struct domain *only, void (*lane)(void *owner, const struct admin_lane_view *view),
+		     void (*domain)(void *owner, const struct admin_domain_view *view), void *owner)
+{
+	if (only == NULL)
+		return false;
+	if (lane != NULL && only->feed != NULL)
+		show_lane(only->feed, lane, owner);
+	else if (lane != NULL)
+		show_waiting_lane(only->relay, lane, owner);
+	if (domain != NULL)
+		show_domain(only, domain, owner);
+	return true;
+}
+
 bool admin_status(struct relay *relay, struct slice name,
 		  void (*lane)(void *owner, const struct admin_lane_view *view),
 		  void (*domain)(void *owner, const struct admin_domain_view *view), void *owner)
 {
 	relay_enter(relay);
-	struct domain *only = name.size > 0 ? domain_find(relay, name) : NULL;
 	bool waiting = false;
 
-	if (name.size > 0 && only == NULL)
-		return false;
+	if (name.size > 0)
+		return show_one(domain_find(relay, name), lane, domain, owner);
 	list_each(node, &relay->feeds_by_name) {
 		const struct feed *feed = container_of(node, struct feed, by_name);
-		if (only != NULL && only->feed != feed)
-			continue;
 		if (lane != NULL)
 			show_lane(feed, lane, owner);
-		list_each(member, &feed->domains) {
-			const struct domain *d = container_of(member, struct domain, in_feed);
-			if (domain != NULL && (only == NULL || only == d))
-				show_domain(d, domain, owner);
-		}
+		list_each(member, &feed->domains)
+			if (domain != NULL)
+				show_domain(container_of(member, struct domain, in_feed), domain, owner);
 	}
 	list_each(node, &relay->domains_by_name) {
 		const struct domain *d = container_of(node, struct domain, by_name);
-		if (d->feed != NULL || (only != NULL && only != d))
+		if (d->feed != NULL)
 			continue;
 		if (!waiting && lane != NULL)
 			show_waiting_lane(relay, lane, owner);

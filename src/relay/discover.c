@@ -96,13 +96,28 @@ static int64_t next_look_us(const struct domain *domain, const struct resolver_a
 {
 	uint32_t ttl_s = answer->ttl_s;
 
-	if (domain->destination.count == 0 || answer->status != RESOLVER_OK)
+	if (domain->destination == NULL || answer->status != RESOLVER_OK)
 		ttl_s = DISCOVER_RETRY_S;
 	if (ttl_s < DISCOVER_TTL_MIN_S)
 		ttl_s = DISCOVER_TTL_MIN_S;
 	if (ttl_s > DISCOVER_TTL_MAX_S)
 		ttl_s = DISCOVER_TTL_MAX_S;
 	return domain->relay->now.now_us + CLOCK_SECONDS(ttl_s);
+}
+
+/* ERR_MEMORY: the domain is as it was. */
+static int use(struct domain *domain, const struct destination *found, const char *why_none)
+{
+	struct destination known;
+
+	destination_of(domain->destination, &known);
+	bool same = domain->feed != NULL && destination_equal(found, &known);
+	if (same || (found->count == 0 && known.count > 0))
+		return 0;
+	int error = domain_set_destination(domain, found, slice_of(found->count > 0 ? "" : why_none));
+	if (error == 0 && found->count > 0)
+		domain->destination_changed = true;
+	return error;
 }
 
 static void looked_up(void *owner, const struct resolver_answer *answer)
@@ -114,12 +129,10 @@ static void looked_up(void *owner, const struct resolver_answer *answer)
 	relay_enter(relay);
 	domain->mx_query = NULL;
 	discover_beyond_us(relay, domain->name, answer, &found);
-	bool same = domain->feed != NULL && destination_equal(&found, &domain->destination);
-	if (found.count > 0 && !same) {
-		domain_set_destination(domain, &found, (struct slice){.data = NULL, .size = 0});
-		domain->destination_changed = true;
-	} else if (found.count == 0 && domain->destination.count == 0) {
-		domain_set_destination(domain, &found, slice_of(why_none(answer)));
+	if (use(domain, &found, why_none(answer)) != 0) {
+		timer_set(&relay->timers, &domain->mx_timer,
+			  relay->now.now_us + CLOCK_SECONDS(DISCOVER_MEMORY_S));
+		return;
 	}
 	/* A set that names nobody but us keeps the servers learnt before: this is how it looks once the MX
 	 * points here. */

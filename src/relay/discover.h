@@ -14,6 +14,7 @@ enum {
 	DISCOVER_TTL_MIN_S = 60,
 	DISCOVER_TTL_MAX_S = 3600,
 	DISCOVER_RETRY_S = 60, /* while nothing is known: the domain waits */
+	DISCOVER_MEMORY_S = 1, /* what was found could not be kept */
 };
 
 /* Looks now, and again when the answer grows old. Only for domains with by_mx. */

@@ -31,14 +31,48 @@ struct domain *domain_find(const struct relay *relay, struct slice name)
 	return node != NULL ? container_of(node, struct domain, node) : NULL;
 }
 
+/* Keys sort as the numbers do. */
+static void number_to_key(uint32_t number, uint8_t *ret_key)
+{
+	for (int i = 0; i < 4; i++)
+		ret_key[i] = (uint8_t)(number >> (24 - 8 * i));
+}
+
 struct domain *domain_by_number(const struct relay *relay, uint32_t number)
 {
-	list_each(node, &relay->domains_by_name) {
-		struct domain *domain = container_of(node, struct domain, by_name);
-		if (domain->number == number)
+	uint8_t key[sizeof(((struct domain *)NULL)->number_key)];
+
+	number_to_key(number, key);
+	struct tree_node *node = tree_find(&relay->domain_numbers, slice_make(key, sizeof(key)));
+	return node != NULL ? container_of(node, struct domain, number_order) : NULL;
+}
+
+struct domain *domain_oldest(const struct relay *relay)
+{
+	struct slice after = {.data = NULL, .size = 0};
+	struct tree_node *node;
+
+	while ((node = tree_after(&relay->domain_numbers, after)) != NULL) {
+		struct domain *domain = container_of(node, struct domain, number_order);
+		if (domain_takes_mail(domain))
 			return domain;
+		after = node->key;
 	}
 	return NULL;
+}
+
+static void order_by_number(struct domain *domain)
+{
+	number_to_key(domain->number, domain->number_key);
+	struct slice key = slice_make(domain->number_key, sizeof(domain->number_key));
+	tree_insert(&domain->relay->domain_numbers, &domain->number_order, key, domain->node.hash);
+}
+
+void domain_set_number(struct domain *domain, uint32_t number)
+{
+	tree_remove(&domain->relay->domain_numbers, &domain->number_order);
+	domain->number = number;
+	order_by_number(domain);
 }
 
 static void flow_timer_fired(struct timer *timer)
@@ -50,27 +84,30 @@ static void flow_timer_fired(struct timer *timer)
 	domain_wake(domain);
 }
 
+static void use_destination(struct domain *domain, const struct destination *destination, struct slice why);
+
 static void destination_timer_fired(struct timer *timer)
 {
 	struct domain *domain = container_of(timer, struct domain, destination_timer);
-	struct destination destination = domain->destination;
+	struct destination destination;
 
-	domain_set_destination(domain, &destination, SLICE("short of memory"));
+	destination_of(domain->destination, &destination);
+	use_destination(domain, &destination, SLICE("short of memory"));
 }
 
 static void insert_by_name(struct relay *relay, struct domain *domain)
 {
-	struct list *place = relay->domains_by_name.next;
+	struct tree_node *next = tree_after(&relay->domain_names, slice_of(domain->name));
+	struct list *place =
+	    next != NULL ? &container_of(next, struct domain, name_order)->by_name : &relay->domains_by_name;
 
-	while (place != &relay->domains_by_name &&
-	       strcmp(container_of(place, struct domain, by_name)->name, domain->name) < 0)
-		place = place->next;
 	list_add_before(place, &domain->by_name);
+	tree_insert(&relay->domain_names, &domain->name_order, slice_of(domain->name), domain->node.hash);
 }
 
 struct domain *domain_new(struct relay *relay, struct slice name, uint32_t number)
 {
-	struct domain *domain = calloc(1, sizeof(*domain));
+	struct domain *domain = calloc(1, sizeof(*domain) + name.size + 1);
 
 	if (domain == NULL)
 		return NULL;
@@ -79,13 +116,14 @@ struct domain *domain_new(struct relay *relay, struct slice name, uint32_t numbe
 	domain->number = number;
 	domain->added_ms = relay->now.wall_ms;
 	domain->hold_ms = relay->config.hold_ms;
-	(void)snprintf(domain->name, sizeof(domain->name), "%.*s", SLICE_ARG(name));
+	(void)snprintf(domain->name, name.size + 1, "%.*s", SLICE_ARG(name));
 	lower(domain->name);
 	if (map_insert(&relay->domains, &domain->node, slice_of(domain->name)) != 0) {
 		free(domain);
 		return NULL;
 	}
 	insert_by_name(relay, domain);
+	order_by_number(domain);
 	domain_flow_init(&domain->flow, relay->now.wall_ms);
 	domain->flow_timer.fire = flow_timer_fired;
 	domain->destination_timer.fire = destination_timer_fired;
@@ -104,8 +142,11 @@ void domain_free(struct domain *domain)
 	timer_clear(&relay->timers, &domain->flow_timer);
 	timer_clear(&relay->timers, &domain->destination_timer);
 	queue_deinit(&domain->queue);
+	tree_remove(&relay->domain_names, &domain->name_order);
+	tree_remove(&relay->domain_numbers, &domain->number_order);
 	map_remove(&relay->domains, &domain->node);
 	list_remove(&domain->by_name);
+	free(domain->destination);
 	free(domain);
 }
 
@@ -192,12 +233,46 @@ bool destination_equal(const struct destination *a, const struct destination *b)
 	return true;
 }
 
-void domain_set_destination(struct domain *domain, const struct destination *destination, struct slice why)
+struct kept_destination *destination_keep(const struct destination *destination)
+{
+	size_t names_at = sizeof(struct kept_destination) + destination->count * sizeof(struct kept_host);
+	size_t bytes = names_at;
+
+	for (size_t i = 0; i < destination->count; i++)
+		bytes += strlen(destination->hosts[i].name) + 1;
+	char *memory = malloc(bytes);
+	if (memory == NULL)
+		return NULL;
+	struct kept_destination *kept = (struct kept_destination *)(void *)memory;
+	char *name = memory + names_at;
+	kept->count = destination->count;
+	for (size_t i = 0; i < destination->count; i++) {
+		const struct host *host = &destination->hosts[i];
+		size_t size = strlen(host->name) + 1;
+		memcpy(name, host->name, size);
+		kept->hosts[i] =
+		    (struct kept_host){.name = name, .port = host->port, .preference = host->preference};
+		name += size;
+	}
+	return kept;
+}
+
+void destination_of(const struct kept_destination *kept, struct destination *ret_destination)
+{
+	ret_destination->count = kept != NULL ? kept->count : 0;
+	for (size_t i = 0; i < ret_destination->count; i++) {
+		struct host *host = &ret_destination->hosts[i];
+		host->port = kept->hosts[i].port;
+		host->preference = kept->hosts[i].preference;
+		(void)snprintf(host->name, sizeof(host->name), "%s", kept->hosts[i].name);
+	}
+}
+
+static void use_destination(struct domain *domain, const struct destination *destination, struct slice why)
 {
 	struct relay *relay = domain->relay;
 	struct feed *feed = destination->count > 0 ? feed_for(relay, destination) : NULL;
 
-	domain->destination = *destination;
 	if (feed != NULL && feed == domain->feed && feed->domain_count == 1)
 		feed_prefer(feed, destination);
 	if (feed != domain->feed || feed == NULL) {
@@ -215,6 +290,18 @@ void domain_set_destination(struct domain *domain, const struct destination *des
 	bool no_memory = destination->count > 0 && feed == NULL;
 	timer_set(&relay->timers, &domain->destination_timer,
 		  no_memory ? relay->now.now_us + CLOCK_SECONDS(1) : CLOCK_NEVER);
+}
+
+int domain_set_destination(struct domain *domain, const struct destination *destination, struct slice why)
+{
+	struct kept_destination *kept = destination->count > 0 ? destination_keep(destination) : NULL;
+
+	if (kept == NULL && destination->count > 0)
+		return ERR_MEMORY;
+	free(domain->destination);
+	domain->destination = kept;
+	use_destination(domain, destination, why);
+	return 0;
 }
 
 bool domain_takes_mail(const struct domain *domain)

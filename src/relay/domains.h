@@ -23,17 +23,34 @@ struct destination {
 	struct host hosts[RELAY_HOSTS_MAX];
 };
 
+/* A destination as it is kept: not more memory than its names need. */
+struct kept_host {
+	const char *name; /* in the same allocation */
+	uint16_t port, preference;
+};
+struct kept_destination {
+	size_t count; /* never 0 */
+	struct kept_host hosts[];
+};
+
+/* free gives it back. NULL: no memory. */
+nodiscard struct kept_destination *destination_keep(const struct destination *destination);
+/* NULL: a destination without hosts. */
+void destination_of(const struct kept_destination *kept, struct destination *ret_destination);
+
 enum { DOMAIN_NUMBER_MAX = 0x70000000 }; /* those above are lent to domains whose own cannot be read */
 
 struct domain {
 	struct map_node node;
 	struct list by_name;
+	struct tree_node name_order, number_order;
 	struct relay *relay;
-	char name[RELAY_DOMAIN_NAME_MAX + 1];
-	uint32_t number; /* in the store; never 0, not given again while its mail is held */
+	uint32_t
+	    number; /* in the store; never 0, not given again while its mail is held; domain_set_number */
+	uint8_t number_key[4];
 	int64_t added_ms, hold_ms;
 	bool by_mx; /* destination is the MX set beyond us, learnt; else configured */
-	struct destination destination;
+	struct kept_destination *destination; /* NULL: none */
 	struct domain_flow flow;
 	bool flow_changed; /* to be saved */
 	bool damaged;	   /* its record cannot be used: 451 at the door until it is set anew */
@@ -54,10 +71,14 @@ struct domain {
 	/* Who waits for the first look at the MX set (admin_domain_add), or NULL. */
 	void (*discovered)(void *owner, struct domain *domain);
 	void *discovered_owner;
+	char name[]; /* lower case */
 };
 
 struct domain *domain_find(const struct relay *relay, struct slice name); /* any case; NULL: not served */
 struct domain *domain_by_number(const struct relay *relay, uint32_t number);
+/* The one served longest of those that take mail, or NULL. */
+struct domain *domain_oldest(const struct relay *relay);
+void domain_set_number(struct domain *domain, uint32_t number);
 
 /* A new domain in memory, not yet in the store, without a destination. NULL: no memory. */
 nodiscard struct domain *domain_new(struct relay *relay, struct slice name, uint32_t number);
@@ -72,8 +93,10 @@ bool destination_equal(const struct destination *a, const struct destination *b)
 /* May mail for it be accepted? */
 bool domain_takes_mail(const struct domain *domain);
 
-/* The domain's mail goes there from now on, also what is held. count 0: it waits. Not saved by this. */
-void domain_set_destination(struct domain *domain, const struct destination *destination, struct slice why);
+/* The domain's mail goes there from now on, also what is held. count 0: it waits. Not saved by this.
+ * ERR_MEMORY: all is as before. */
+nodiscard int domain_set_destination(struct domain *domain, const struct destination *destination,
+				     struct slice why);
 
 /* After a change of flow: wakes or stops the queue, sets the timer, logs. Call with what the machine
  * returned. */

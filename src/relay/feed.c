@@ -54,17 +54,17 @@ static void feed_timer_fired(struct timer *timer)
 
 static void insert_by_name(struct relay *relay, struct feed *feed)
 {
-	struct list *place = relay->feeds_by_name.next;
+	struct tree_node *next = tree_after(&relay->feed_names, slice_of(feed->name));
+	struct list *place =
+	    next != NULL ? &container_of(next, struct feed, name_order)->by_name : &relay->feeds_by_name;
 
-	while (place != &relay->feeds_by_name &&
-	       strcmp(container_of(place, struct feed, by_name)->name, feed->name) < 0)
-		place = place->next;
 	list_add_before(place, &feed->by_name);
+	tree_insert(&relay->feed_names, &feed->name_order, slice_of(feed->name), feed->node.hash);
 }
 
 static void init_lookups(struct feed *feed)
 {
-	for (size_t i = 0; i < feed->destination.count; i++) {
+	for (size_t i = 0; i < feed->destination->count; i++) {
 		feed->lookups[i].feed = feed;
 		feed->lookups[i].host = (uint8_t)i;
 		feed->lookups[i].good_until_us = INT64_MIN;
@@ -80,14 +80,16 @@ struct feed *feed_for(struct relay *relay, const struct destination *destination
 	if (feed != NULL)
 		return feed;
 
-	feed = calloc(1, sizeof(*feed));
+	feed = calloc(1, sizeof(*feed) + strlen(name) + 1);
 	if (feed == NULL)
 		return NULL;
 	feed->relay = relay;
-	feed->destination = *destination;
+	feed->destination = destination_keep(destination);
 	feed->lookups = calloc(destination->count, sizeof(struct host_lookup));
-	(void)snprintf(feed->name, sizeof(feed->name), "%s", name);
-	if (feed->lookups == NULL || map_insert(&relay->feeds, &feed->node, slice_of(feed->name)) != 0) {
+	(void)snprintf(feed->name, strlen(name) + 1, "%s", name);
+	if (feed->destination == NULL || feed->lookups == NULL ||
+	    map_insert(&relay->feeds, &feed->node, slice_of(feed->name)) != 0) {
+		free(feed->destination);
 		free(feed->lookups);
 		free(feed);
 		return NULL;
@@ -106,19 +108,19 @@ struct feed *feed_for(struct relay *relay, const struct destination *destination
 	return feed;
 }
 
-static uint16_t port_of(const struct feed *feed, const struct host *host)
+static uint16_t port_of(const struct feed *feed, uint16_t port)
 {
-	return host->port != 0 ? host->port : feed->relay->config.smtp_port;
+	return port != 0 ? port : feed->relay->config.smtp_port;
 }
 
 void feed_prefer(struct feed *feed, const struct destination *destination)
 {
-	struct destination *own = &feed->destination;
+	struct kept_destination *own = feed->destination;
 
 	for (size_t i = 0; i < own->count; i++)
 		for (size_t k = 0; k < destination->count; k++)
 			if (strcmp(own->hosts[i].name, destination->hosts[k].name) == 0 &&
-			    port_of(feed, &own->hosts[i]) == port_of(feed, &destination->hosts[k]))
+			    port_of(feed, own->hosts[i].port) == port_of(feed, destination->hosts[k].port))
 				own->hosts[i].preference = destination->hosts[k].preference;
 	hosts_reorder(feed);
 }
@@ -156,8 +158,13 @@ void feed_free(struct feed *feed)
 	timer_clear(&relay->timers, &feed->timer);
 	list_remove(&feed->in_dispatch);
 	list_remove(&feed->by_name);
+	tree_remove(&relay->feed_names, &feed->name_order);
 	map_remove(&relay->feeds, &feed->node);
+	for (size_t i = 0; i < feed->destination->count; i++)
+		free(feed->lookups[i].addresses);
 	free(feed->lookups);
+	free(feed->targets);
+	free(feed->destination);
 	free(feed);
 }
 

@@ -44,8 +44,8 @@ struct host_lookup { /* addresses of one host */
 	int64_t good_until_us; /* asked again after this */
 	int64_t last_good_us;
 	size_t count;
-	struct net_address addresses[RESOLVER_ADDRESS_MAX];
-	char failure[128]; /* why there is none */
+	struct net_address *addresses; /* count of them */
+	char failure[128];	       /* why there is none */
 };
 
 struct outbound;
@@ -53,20 +53,20 @@ struct outbound;
 struct feed {
 	struct map_node node;
 	struct list by_name;
+	struct tree_node name_order;
 	struct list in_dispatch; /* linked: feed_run is wanted */
 	struct relay *relay;
-	char name[FEED_NAME_MAX];
 	struct lane lane;
 	struct turns turns;
 	struct list domains;
 	uint32_t domain_count;
 
-	struct destination destination;
+	struct kept_destination *destination;
 	struct host_lookup *lookups; /* one for each host */
 	uint32_t lookups_pending;
 	uint32_t rotation; /* of hosts of equal preference */
 	size_t target_count;
-	struct target targets[FEED_TARGETS_MAX];
+	struct target *targets; /* target_count of them */
 
 	bool smtputf8, dsn; /* its server was seen to offer it at the last greeting */
 
@@ -80,6 +80,7 @@ struct feed {
 	int64_t single_until_us;     /* it refuses a whole message for one bad recipient: one at a time */
 	bool stuck;		     /* something could not be begun (no memory, no names): look again soon */
 	bool changed;		     /* lane state to be saved */
+	char name[];		     /* at most FEED_NAME_MAX with its end */
 };
 
 /* The feed of a destination, made when there is none. NULL: no memory. */

@@ -3,6 +3,7 @@
 #include "relay/feed.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -24,29 +25,27 @@ static int64_t old_rest(const struct target *old, size_t count, const struct net
 }
 
 /* Sorted by preference, hosts of equal preference in the order of the destination. */
-static void add_target(struct feed *feed, const struct target *target)
+static void add_target(struct target *targets, size_t count, const struct target *target)
 {
-	size_t place = feed->target_count++;
+	size_t place = count;
 
-	while (place > 0 && target->preference < feed->targets[place - 1].preference) {
-		feed->targets[place] = feed->targets[place - 1];
+	while (place > 0 && target->preference < targets[place - 1].preference) {
+		targets[place] = targets[place - 1];
 		place--;
 	}
-	feed->targets[place] = *target;
+	targets[place] = *target;
 }
 
-static void rebuild_targets(struct feed *feed)
+/* Returns how many there are. */
+static size_t list_targets(struct feed *feed, struct target ret_targets[FEED_TARGETS_MAX])
 {
-	struct target old[FEED_TARGETS_MAX];
-	size_t old_count = feed->target_count;
 	const struct relay *relay = feed->relay;
+	size_t count = 0;
 
-	memcpy(old, feed->targets, sizeof(old));
-	feed->target_count = 0;
-	for (size_t i = 0; i < feed->destination.count; i++) {
-		const struct host *host = &feed->destination.hosts[i];
+	for (size_t i = 0; i < feed->destination->count; i++) {
+		const struct kept_host *host = &feed->destination->hosts[i];
 		struct host_lookup *lookup = &feed->lookups[i];
-		for (size_t k = 0; k < lookup->count && feed->target_count < FEED_TARGETS_MAX; k++) {
+		for (size_t k = 0; k < lookup->count && count < FEED_TARGETS_MAX; k++) {
 			struct target target = {.address = lookup->addresses[k],
 						.preference = host->preference,
 						.host = (uint8_t)i};
@@ -56,15 +55,35 @@ static void rebuild_targets(struct feed *feed)
 					       "%.80s leads back to this relay", host->name);
 				continue;
 			}
-			target.rest_until_us = old_rest(old, old_count, &target.address);
-			add_target(feed, &target);
+			target.rest_until_us = old_rest(feed->targets, feed->target_count, &target.address);
+			add_target(ret_targets, count++, &target);
 		}
 	}
+	return count;
+}
+
+/* ERR_MEMORY: the targets are as they were. */
+static int rebuild_targets(struct feed *feed)
+{
+	struct target targets[FEED_TARGETS_MAX];
+	size_t count = list_targets(feed, targets);
+	struct target *kept = NULL;
+
+	if (count > 0) {
+		kept = malloc(count * sizeof(struct target));
+		if (kept == NULL)
+			return ERR_MEMORY;
+		memcpy(kept, targets, count * sizeof(struct target));
+	}
+	free(feed->targets);
+	feed->targets = kept;
+	feed->target_count = count;
+	return 0;
 }
 
 void hosts_reorder(struct feed *feed)
 {
-	rebuild_targets(feed);
+	(void)rebuild_targets(feed); /* short of memory: the old order will do */
 }
 
 static void tell_lane_of_failure(struct feed *feed)
@@ -74,9 +93,23 @@ static void tell_lane_of_failure(struct feed *feed)
 
 	if (feed->target_count > 0 || feed->lookups_pending > 0)
 		return;
-	(void)snprintf(why, sizeof(why), "%s: %s", feed->destination.hosts[0].name, feed->lookups[0].failure);
+	(void)snprintf(why, sizeof(why), "%s: %s", feed->destination->hosts[0].name,
+		       feed->lookups[0].failure);
 	if (lane_dns_failed(&feed->lane, slice_of(why), relay->now.now_us, relay->now.wall_ms))
 		feed_changed(feed);
+}
+
+static int keep_addresses(struct host_lookup *lookup, const struct net_address *addresses, size_t count)
+{
+	struct net_address *kept = malloc(count * sizeof(struct net_address));
+
+	if (kept == NULL)
+		return ERR_MEMORY;
+	memcpy(kept, addresses, count * sizeof(struct net_address));
+	free(lookup->addresses);
+	lookup->addresses = kept;
+	lookup->count = count;
+	return 0;
 }
 
 static void keep_answer(struct host_lookup *lookup, const struct resolver_answer *answer, int64_t now_us)
@@ -87,8 +120,6 @@ static void keep_answer(struct host_lookup *lookup, const struct resolver_answer
 		ttl_s = ADDRESS_TTL_MIN_S;
 	if (ttl_s > ADDRESS_TTL_MAX_S)
 		ttl_s = ADDRESS_TTL_MAX_S;
-	lookup->count = answer->address_count;
-	memcpy(lookup->addresses, answer->address, sizeof(answer->address));
 	lookup->good_until_us = now_us + CLOCK_SECONDS(ttl_s);
 	lookup->last_good_us = now_us;
 	lookup->failure[0] = '\0';
@@ -112,6 +143,13 @@ static void keep_failure(struct host_lookup *lookup, const struct resolver_answe
 		       answer->detail[0] != '\0' ? ": " : "", answer->detail);
 }
 
+/* Nothing is learnt about the server: what was known before is used, and asked again soon. */
+static void no_memory(struct host_lookup *lookup)
+{
+	lookup->good_until_us = lookup->feed->relay->now.now_us + CLOCK_SECONDS(ADDRESS_RETRY_S);
+	(void)snprintf(lookup->failure, sizeof(lookup->failure), "out of memory");
+}
+
 static void looked_up(void *owner, const struct resolver_answer *answer)
 {
 	struct host_lookup *lookup = owner;
@@ -121,26 +159,31 @@ static void looked_up(void *owner, const struct resolver_answer *answer)
 	relay_enter(relay);
 	lookup->query = NULL;
 	feed->lookups_pending--;
-	if (answer->status == RESOLVER_OK && answer->address_count > 0)
+	bool found = answer->status == RESOLVER_OK && answer->address_count > 0;
+	if (found && keep_addresses(lookup, answer->address, answer->address_count) != 0)
+		no_memory(lookup);
+	else if (found)
 		keep_answer(lookup, answer, relay->now.now_us);
 	else
 		keep_failure(lookup, answer, relay->now.now_us);
-	rebuild_targets(feed);
-	tell_lane_of_failure(feed);
+	if (rebuild_targets(feed) != 0)
+		no_memory(lookup);
+	else
+		tell_lane_of_failure(feed);
 	feed_wake(feed);
 }
 
 static void look_up(struct feed *feed, struct host_lookup *lookup)
 {
 	struct relay *relay = feed->relay;
-	const char *name = feed->destination.hosts[lookup->host].name;
+	const char *name = feed->destination->hosts[lookup->host].name;
 	struct net_address literal;
 
 	if (net_address_parse(slice_of(name), 0, &literal) == 0) {
-		lookup->count = 1;
-		lookup->addresses[0] = literal;
-		lookup->good_until_us = INT64_MAX;
-		rebuild_targets(feed);
+		if (keep_addresses(lookup, &literal, 1) != 0 || rebuild_targets(feed) != 0)
+			no_memory(lookup);
+		else
+			lookup->good_until_us = INT64_MAX;
 		return;
 	}
 	lookup->query =
@@ -155,7 +198,7 @@ bool hosts_ready(struct feed *feed)
 {
 	int64_t now_us = feed->relay->now.now_us;
 
-	for (size_t i = 0; i < feed->destination.count; i++) {
+	for (size_t i = 0; i < feed->destination->count; i++) {
 		struct host_lookup *lookup = &feed->lookups[i];
 		if (lookup->query == NULL && lookup->good_until_us <= now_us)
 			look_up(feed, lookup);
@@ -213,7 +256,7 @@ void hosts_cancel(struct feed *feed)
 {
 	struct resolver *resolver = feed->relay->ports.resolver;
 
-	for (size_t i = 0; i < feed->destination.count; i++) {
+	for (size_t i = 0; i < feed->destination->count; i++) {
 		if (feed->lookups[i].query == NULL)
 			continue;
 		resolver->ops->cancel(resolver, feed->lookups[i].query);

@@ -6,13 +6,7 @@ struct domain *inbound_domain(const struct relay *relay, struct slice name)
 		return domain_find(relay, name);
 	/* "<postmaster>" (RFC 5321 §4.5.1): somebody who runs mail here reads it: the domain served longest.
 	 */
-	struct domain *first = NULL;
-	list_each(node, &relay->domains_by_name) {
-		struct domain *domain = container_of(node, struct domain, by_name);
-		if (domain_takes_mail(domain) && (first == NULL || domain->number < first->number))
-			first = domain;
-	}
-	return first;
+	return domain_oldest(relay);
 }
 
 void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipient *recipient,

@@ -334,7 +334,7 @@ static void write_output(struct outbound *out)
 static void start_tls(struct outbound *out)
 {
 	struct relay *relay = out->relay;
-	const char *name = out->feed->destination.hosts[out->trying.host].name;
+	const char *name = out->feed->destination->hosts[out->trying.host].name;
 
 	write_output(out);
 	if (out->conn != NULL && relay->ports.net->ops->start_tls(out->conn, false, slice_of(name)) != 0) {

@@ -92,7 +92,7 @@ void outbound_target_failed(struct outbound *out)
 static void describe_target(struct outbound *out)
 {
 	char address[NET_ADDRESS_TEXT_SIZE];
-	const char *name = out->feed->destination.hosts[out->trying.host].name;
+	const char *name = out->feed->destination->hosts[out->trying.host].name;
 
 	(void)net_address_host(&out->trying.address, address);
 	(void)snprintf(out->relay_text, sizeof(out->relay_text), "%s[%s]:%u", name, address,

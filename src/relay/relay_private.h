@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/rng.h"
+#include "base/tree.h"
 #include "relay/relay.h"
 #include "relay/timer.h"
 
@@ -33,10 +34,13 @@ struct relay {
 
 	struct map domains;	     /* struct domain by name, lower case */
 	struct list domains_by_name; /* the same, sorted */
+	struct tree domain_names;    /* the same once more: to find a place in the order */
+	struct tree domain_numbers;  /* struct domain by number */
 	uint32_t next_domain_number;
 	uint32_t domains_without_number; /* whose records are damaged */
 	struct map feeds;		 /* struct feed by name */
 	struct list feeds_by_name;
+	struct tree feed_names;
 	/* An extension that a message may need on its whole way is offered to senders only while every
 	 * destination is known to have it (RFC 6531 §3.2, RFC 3461 §4). */
 	uint32_t feeds_without_smtputf8, feeds_without_dsn;

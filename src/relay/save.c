@@ -12,14 +12,15 @@ enum { LOAD_PAGE = 100 };
 
 /* --- a domain's record as text --- */
 
-int save_write_domain(const struct domain *domain, struct buffer *to)
+static int write_domain(const struct domain *domain, struct buffer *to)
 {
 	int error = buffer_printf(to, "version=1\nnumber=%u\nadded_ms=%lld\nhold_ms=%lld\ndestination=%s\n",
 				  domain->number, (long long)domain->added_ms, (long long)domain->hold_ms,
 				  domain->by_mx ? "mx" : "hosts");
 
-	for (size_t i = 0; i < domain->destination.count && error == 0; i++) {
-		const struct host *host = &domain->destination.hosts[i];
+	size_t count = domain->destination != NULL ? domain->destination->count : 0;
+	for (size_t i = 0; i < count && error == 0; i++) {
+		const struct kept_host *host = &domain->destination->hosts[i];
 		error = buffer_printf(to, "host=%u %u %s\n", host->preference, host->port, host->name);
 	}
 	return error;
@@ -42,13 +43,18 @@ static int read_host(struct slice value, struct destination *destination)
 	return 0;
 }
 
-static int read_key(struct domain *domain, struct slice key, struct slice value)
+struct domain_record {
+	uint32_t number; /* 0: it could not be read */
+	struct destination destination;
+};
+
+static int read_key(struct domain *domain, struct domain_record *record, struct slice key, struct slice value)
 {
 	uint64_t number = 0;
 	bool is_number = slice_to_u64(value, &number) == 0;
 
 	if (slice_equal(key, SLICE("host")))
-		return read_host(value, &domain->destination);
+		return read_host(value, &record->destination);
 	if (slice_equal(key, SLICE("destination"))) {
 		domain->by_mx = slice_equal(value, SLICE("mx"));
 		return 0;
@@ -58,7 +64,7 @@ static int read_key(struct domain *domain, struct slice key, struct slice value)
 	if (slice_equal(key, SLICE("number"))) {
 		if (!is_number || number == 0 || number > UINT32_MAX)
 			return ERR_CORRUPT;
-		domain->number = (uint32_t)number;
+		record->number = (uint32_t)number;
 		return 0;
 	}
 	if (slice_equal(key, SLICE("added_ms")) && is_number)
@@ -68,20 +74,21 @@ static int read_key(struct domain *domain, struct slice key, struct slice value)
 	return 0; /* a key of a later version says nothing to us */
 }
 
-int save_read_domain(struct domain *domain, struct slice from)
+static int read_domain(struct domain *domain, struct slice from, struct domain_record *ret_record)
 {
 	struct slice line, key;
 
 	int error = 0;
 
-	domain->number = 0;
-	domain->destination.count = 0;
+	ret_record->number = 0;
+	ret_record->destination.count = 0;
 	while (slice_split(&from, '\n', &line)) {
-		if (line.size > 0 && (!slice_split(&line, '=', &key) || read_key(domain, key, line) != 0))
+		if (line.size > 0 &&
+		    (!slice_split(&line, '=', &key) || read_key(domain, ret_record, key, line) != 0))
 			error =
 			    ERR_CORRUPT; /* the rest is read all the same: the number finds the held mail */
 	}
-	return domain->number != 0 ? error : ERR_CORRUPT;
+	return ret_record->number != 0 ? error : ERR_CORRUPT;
 }
 
 /* --- loading: domains, then their flows, then lanes --- */
@@ -96,15 +103,15 @@ static void damaged(const struct relay *relay, struct slice key, int error)
 /* A domain whose record is damaged is known all the same: its senders are told to come again later, its mail
  * waits, and what can be read of the record is used. Without a number its held mail cannot be found: it stays
  * in the store. */
-static void load_damaged(struct domain *domain, struct slice key)
+static void load_damaged(struct domain *domain, struct domain_record *record, struct slice key)
 {
 	struct relay *relay = domain->relay;
 
 	damaged(relay, key, ERR_CORRUPT);
 	domain->damaged = true;
-	domain->destination.count = 0;
-	if (domain->number == 0)
-		domain->number = UINT32_MAX - relay->domains_without_number++;
+	record->destination.count = 0;
+	if (record->number == 0)
+		record->number = UINT32_MAX - relay->domains_without_number++;
 }
 
 static int load_number(struct relay *relay, struct slice key, struct slice name, struct slice value)
@@ -123,18 +130,21 @@ static int load_domain(struct relay *relay, struct slice key, struct slice name,
 	if (name.size > RELAY_DOMAIN_NAME_MAX || domain_find(relay, name) != NULL)
 		return 0; /* read before a failure, now once more */
 	struct domain *domain = domain_new(relay, name, 0);
+	struct domain_record record;
 	if (domain == NULL)
 		return ERR_MEMORY;
-	if (save_read_domain(domain, value) != 0)
-		load_damaged(domain, key);
-	if (domain->number < DOMAIN_NUMBER_MAX && domain->number >= relay->next_domain_number)
-		relay->next_domain_number = domain->number + 1;
-	struct destination destination = domain->destination;
-	domain_set_destination(domain, &destination,
-			       domain->damaged
-				   ? SLICE("its record is damaged: `restante domain set` its destination")
-				   : SLICE("no server is known yet"));
-	return 0;
+	if (read_domain(domain, value, &record) != 0)
+		load_damaged(domain, &record, key);
+	domain_set_number(domain, record.number);
+	if (record.number < DOMAIN_NUMBER_MAX && record.number >= relay->next_domain_number)
+		relay->next_domain_number = record.number + 1;
+	int error = domain_set_destination(
+	    domain, &record.destination,
+	    domain->damaged ? SLICE("its record is damaged: `restante domain set` its destination")
+			    : SLICE("no server is known yet"));
+	if (error != 0)
+		domain_free(domain);
+	return error;
 }
 
 static int load_flow(struct relay *relay, struct slice key, struct slice name, struct slice value)
@@ -293,7 +303,7 @@ int save_domain(struct domain *domain, store_done *done, void *owner)
 	struct buffer record;
 
 	buffer_init(&record, 0);
-	int error = save_write_domain(domain, &record);
+	int error = write_domain(domain, &record);
 	if (error == 0) {
 		relay->operations++;
 		relay->ports.store->ops->put(relay->ports.store, make_key(text, "domain/", domain->name),

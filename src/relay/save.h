@@ -25,8 +25,4 @@ nodiscard int save_flow(struct domain *domain, store_done *done, void *owner);
 void save_changes(struct relay *relay);
 void save_start_timer(struct relay *relay);
 
-/* Text of a domain's record, and back. ERR_MEMORY; ERR_CORRUPT. */
-nodiscard int save_write_domain(const struct domain *domain, struct buffer *to);
-nodiscard int save_read_domain(struct domain *domain, struct slice from);
-
 #endif

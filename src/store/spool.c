@@ -319,6 +319,10 @@ static void spool_close(struct store *store)
 {
 	struct spool *spool = spool_of(store);
 
+	if (spool->config.read_only) {
+		spool_crash(store);
+		return;
+	}
 	spool->closing = true;
 	do
 		turn(spool, true);
@@ -378,6 +382,19 @@ static void set_defaults(struct spool_config *c)
 	c->memory_bytes = c->memory_bytes != 0 ? c->memory_bytes : 64 * (uint64_t)mib;
 	c->index_map_bytes = c->index_map_bytes != 0 ? c->index_map_bytes : 256 * 1024 * (uint64_t)mib;
 	c->spares_max = c->spares_max != 0 ? c->spares_max : 3;
+	if (c->read_only) {
+		c->keep_files = true;
+		c->threads = false;
+		c->reserve_bytes = 1;
+	}
+}
+
+/* Nothing is taken and nothing is done, so nothing is written. */
+static void only_look(struct spool *spool)
+{
+	spool_die(spool, "it is only looked at");
+	spool->reported_dead = true;
+	spool->broken = true;
 }
 
 static int start(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
@@ -406,6 +423,8 @@ static int start(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 	if (error != 0)
 		return error;
 	log_set_next(&spool->writer.log, next_segment);
+	if (c->read_only)
+		only_look(spool);
 	spool->keeper.stopping = false;
 	spool->keeper.spares_max = c->spares_max;
 	error = keeper_start(&spool->keeper, c->threads);

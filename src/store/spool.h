@@ -29,7 +29,7 @@
 #include "port/store.h"
 #include "store/file_ops.h"
 
-enum { SPOOL_MESSAGE_SIZE = 256 };
+enum { SPOOL_MESSAGE_SIZE = 256, SPOOL_RECORD_KINDS = 11 };
 
 enum spool_event {
 	SPOOL_EVENT_ASIDE = 1, /* a message or a piece of the log is damaged and set aside */
@@ -55,6 +55,11 @@ struct spool_config {
 	const char *index_path;	  /* NULL: <path>/index */
 	bool index_unsynced;	  /* simulation only: the index is not synced, checkpointed() takes copies */
 	bool threads;
+	/* Tools on a stopped spool. read_only: nothing in the folder is changed, but the index when
+	 * index_path is given; ERR_MISSING: not a spool, or its index is missing or unusable (ERR_CORRUPT):
+	 * give index_path, then it is made there from the log. keep_files: no segment is given back.
+	 * unlocked: the caller has it open already. */
+	bool read_only, keep_files, unlocked;
 	uint64_t seed; /* of hash tables; not to be known by strangers */
 
 	/* Tells that poll has something to do. From any thread, also from inside calls. May be NULL. */
@@ -91,10 +96,18 @@ bool spool_work(struct store *store);
 struct spool_state {
 	uint64_t segments, file_bytes, live_bytes; /* of the log */
 	uint64_t checkpoints, freed_segments, moved_messages, dropped_notes;
-	uint64_t free_bytes; /* of the file system, when last asked */
+	uint64_t free_bytes;		      /* of the file system, when last asked */
+	uint64_t records[SPOOL_RECORD_KINDS]; /* read at the start, by kind (spool_record.h) */
 	bool full, dead;
 };
 void spool_state(const struct store *store, struct spool_state *ret_state);
+
+/* The messages that are set aside, in the order of their ids. ERR_MEMORY, ERR_IO. */
+nodiscard int spool_asides(struct store *store, void (*each)(void *owner, const struct store_entry *entry),
+			   void *owner);
+/* Lets the bytes of a message go that is set aside; id 0: of all, and the files of damaged pieces. FAILED
+ * with STORE_REASON_MISSING: it is not set aside. */
+void spool_forget(struct store *store, uint64_t id, store_done *done, void *owner);
 
 /* Ends it as a crash of the process would: nothing is written, completed or called any more, memory is freed.
  */

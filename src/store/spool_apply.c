@@ -402,6 +402,8 @@ int spool_apply(struct spool *spool, enum record_kind kind, struct slice payload
 		return apply_move(spool, payload, at, ret_outcome);
 	case RECORD_PAIR_MOVE:
 		return apply_pair_move(spool, payload, at, ret_outcome);
+	case RECORD_FORGET:
+		return spool_apply_forget(spool, payload, ret_outcome);
 	default:
 		return ERR_CORRUPT;
 	}

@@ -17,12 +17,18 @@ bool spool_checkpoint_due(const struct spool *spool)
 	       spool->active->arena.used_bytes >= OVERLAY_BYTES;
 }
 
+bool spool_index_writable(const struct spool *spool)
+{
+	return !spool->config.read_only || spool->config.index_path != NULL;
+}
+
 /* --- the picture --------------------------------------------------------------------------------- */
 
 static bool may_free(const struct spool *spool, const struct segment *s)
 {
-	return s->number < spool->applied.segment && s->live == 0 && s->pins == 0 && s->readers == 0 &&
-	       !s->gone && !spool->recovering && s->number != spool->compaction.victim;
+	return !spool->config.keep_files && s->number < spool->applied.segment && s->live == 0 &&
+	       s->pins == 0 && s->readers == 0 && !s->gone && !spool->recovering &&
+	       s->number != spool->compaction.victim;
 }
 
 static int picture_segments(struct spool *spool, struct checkpoint *job)

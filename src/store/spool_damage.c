@@ -13,6 +13,16 @@ void recovery_note_damage(struct recovery *r, uint64_t segment, uint32_t from, u
 	r->damage_count++;
 }
 
+bool recovery_noted(const struct recovery *r, uint64_t segment, uint32_t from)
+{
+	size_t known = r->damage_count < DAMAGES_MAX ? r->damage_count : DAMAGES_MAX;
+
+	for (size_t i = 0; i < known; i++)
+		if (r->damages[i].segment == segment && r->damages[i].to > from)
+			return true;
+	return false;
+}
+
 bool recovery_damaged(struct recovery *r, const struct extent *e)
 {
 	size_t known = r->damage_count < DAMAGES_MAX ? r->damage_count : DAMAGES_MAX;
@@ -33,49 +43,116 @@ static bool before(struct position a, struct position b)
 	return a.segment < b.segment || (a.segment == b.segment && a.offset < b.offset);
 }
 
+/* All of it: it may be a whole segment, which recovery removes when it finds nothing in it. */
+static void copy_piece(struct recovery *r, int source, int target, const struct damage *d)
+{
+	const struct file_system *f = &r->spool->files;
+	uint64_t at = d->from;
+
+	while (at < d->to) {
+		size_t size = d->to - at < WINDOW_BYTES ? (size_t)(d->to - at) : WINDOW_BYTES;
+		ssize_t got = f->ops->pread(f->context, source, r->window, size, at);
+		struct iovec piece = {.iov_base = r->window, .iov_len = got > 0 ? (size_t)got : 0};
+		if (got <= 0 || file_write_all(f, target, &piece, 1, at - d->from) != 0)
+			return;
+		at += (uint64_t)got;
+	}
+	(void)f->ops->fdatasync(f->context, target);
+}
+
 static void keep_piece(struct recovery *r, const struct damage *d)
 {
 	const struct file_system *f = &r->spool->files;
 	char from[FILE_NAME_SIZE], to[FILE_NAME_SIZE];
-	size_t size = d->to - d->from < WINDOW_BYTES ? d->to - d->from : WINDOW_BYTES;
 
+	if (r->spool->config.read_only)
+		return;
 	log_name(d->segment, from);
 	(void)snprintf(to, sizeof(to), "aside-%016" PRIx64 "-%08" PRIx32, d->segment, d->from);
 	int source = f->ops->open(f->context, from, FILE_READ);
 	int target = source >= 0 ? f->ops->open(f->context, to, FILE_WRITE | FILE_CREATE) : -1;
-	ssize_t got = target >= 0 ? f->ops->pread(f->context, source, r->window, size, d->from) : 0;
-	struct iovec piece = {.iov_base = r->window, .iov_len = got > 0 ? (size_t)got : 0};
-	if (got > 0 && file_write_all(f, target, &piece, 1, 0) == 0)
-		(void)f->ops->fdatasync(f->context, target);
-	if (target >= 0)
+	if (target >= 0) {
+		copy_piece(r, source, target, d);
 		f->ops->close(f->context, target);
+	}
 	if (source >= 0)
 		f->ops->close(f->context, source);
 }
 
-void recovery_report(struct recovery *r)
+/* The record that a damage stands for, which is whole itself, into the window. */
+static int read_again(struct recovery *r, const struct damage *d, struct record *record)
+{
+	const struct file_system *f = &r->spool->files;
+	char name[FILE_NAME_SIZE];
+
+	log_name(d->segment, name);
+	int file = f->ops->open(f->context, name, FILE_READ);
+	if (file < 0)
+		return ERR_IO;
+	ssize_t got = f->ops->pread(f->context, file, r->window, d->to - d->from, d->from);
+	f->ops->close(f->context, file);
+	return got > 0 ? record_read(slice_make(r->window, (size_t)got), d->segment, d->from, record)
+		       : ERR_IO;
+}
+
+/* A message whose frames are damaged in part: what is left of it is kept, as of one that is found damaged
+ * later. *ret_kept: it is counted as set aside. */
+static int keep_message(struct recovery *r, const struct damage *d, bool *ret_kept)
+{
+	struct spool *spool = r->spool;
+	struct position at = {.segment = d->segment, .offset = d->from};
+	struct outcome outcome;
+	struct record record;
+	struct slice blob;
+
+	*ret_kept = false;
+	if (spool_blob(spool, d->id, &blob) == 0)
+		return 0; /* a copy that compaction made: the message is where it was */
+	if (read_again(r, d, &record) != 1)
+		return 0;
+	int error = spool_apply(spool, record.kind, record.payload, at, &outcome);
+	if (error != 0 || spool_blob(spool, d->id, &blob) != 0)
+		return error == ERR_CORRUPT ? 0 : error;
+	buffer_reset(&spool->scratch);
+	error = spool_id_encode(&spool->scratch, d->id);
+	if (error == 0)
+		error = spool_apply(spool, RECORD_ASIDE, buffer_slice(&spool->scratch), at, &outcome);
+	*ret_kept = error == 0;
+	return error;
+}
+
+static int report_one(struct recovery *r, const struct damage *d)
+{
+	struct position at = {.segment = d->segment, .offset = d->from};
+	bool kept = false;
+	int error = 0;
+
+	if (!before(d->batch, r->last_batch)) {
+		spool_tell(r->spool, SPOOL_EVENT_TORN, d->id, at,
+			   "the last group commit before the crash is incomplete; nobody was told that it "
+			   "was done");
+		return 0;
+	}
+	if (d->id == 0)
+		keep_piece(r, d);
+	else
+		error = keep_message(r, d, &kept);
+	if (d->claimed || error != 0)
+		return error;
+	r->spool->totals.set_aside += !kept;
+	spool_tell(r->spool, SPOOL_EVENT_ASIDE, d->id, at,
+		   d->id != 0 ? "a stored message is damaged: it is set aside and will not be delivered"
+			      : "a piece of the log is damaged: it is kept in a file aside-*");
+	return 0;
+}
+
+int recovery_report(struct recovery *r)
 {
 	size_t known = r->damage_count < DAMAGES_MAX ? r->damage_count : DAMAGES_MAX;
+	int error = 0;
 
 	r->spool->totals.set_aside += r->damage_count - known;
-	for (size_t i = 0; i < known; i++) {
-		const struct damage *d = &r->damages[i];
-		struct position at = {.segment = d->segment, .offset = d->from};
-		if (!before(d->batch, r->last_batch)) {
-			spool_tell(
-			    r->spool, SPOOL_EVENT_TORN, d->id, at,
-			    "the last group commit before the crash is incomplete; nobody was told that it "
-			    "was done");
-			continue;
-		}
-		if (d->id == 0)
-			keep_piece(r, d);
-		if (d->claimed)
-			continue;
-		r->spool->totals.set_aside++;
-		spool_tell(r->spool, SPOOL_EVENT_ASIDE, d->id, at,
-			   d->id != 0
-			       ? "a stored message is damaged: it is set aside and will not be delivered"
-			       : "a piece of the log is damaged: it is kept in a file aside-*");
-	}
+	for (size_t i = 0; i < known && error == 0; i++)
+		error = report_one(r, &r->damages[i]);
+	return error;
 }

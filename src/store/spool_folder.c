@@ -27,7 +27,7 @@ struct contents {
 
 static bool is_own(const char *name)
 {
-	static const char *const names[] = {version_new, lock_name, "reserve", "index"};
+	static const char *const names[] = {version_new, lock_name, "reserve", "index", "snapshot"};
 	uint64_t segment;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -109,8 +109,11 @@ static int write_version(struct spool *spool)
 static int take_lock(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 {
 	const struct file_system *f = &spool->files;
-	int file = f->ops->open(f->context, lock_name, FILE_WRITE | FILE_CREATE);
+	bool reads = spool->config.read_only;
+	int file = f->ops->open(f->context, lock_name, reads ? FILE_READ : FILE_WRITE | FILE_CREATE);
 
+	if (file == -ENOENT && reads)
+		return 0; /* nobody ever used it */
 	if (file < 0) {
 		tell(ret_message, spool,
 		     "cannot be written; give this user the right to it, or choose another folder", file);
@@ -139,7 +142,9 @@ int spool_folder_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 	if (spool->config.files.ops != NULL) {
 		spool->files = spool->config.files;
 	} else {
-		error = file_system_open(spool->config.path, &spool->files);
+		error = spool->config.read_only && access(spool->config.path, F_OK) < 0
+			    ? -errno
+			    : file_system_open(spool->config.path, &spool->files);
 		spool->own_files = error == 0;
 	}
 	if (error == 0)
@@ -158,8 +163,11 @@ int spool_folder_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 		error = read_version(spool, ret_message);
 		if (error != 0)
 			return error;
+	} else if (spool->config.read_only) {
+		tell(ret_message, spool, "is not a spool: it has no file VERSION", 0);
+		return ERR_MISSING;
 	}
-	error = take_lock(spool, ret_message);
+	error = spool->config.unlocked ? 0 : take_lock(spool, ret_message);
 	if (error != 0 || c.version)
 		return error;
 	error = write_version(spool);
@@ -196,24 +204,40 @@ static int put_aside(const char *path)
 	return unlink(unlucky);
 }
 
+/* As it is, or not at all. */
+static int look_at_index(struct spool *spool, const char *path, char ret_message[SPOOL_MESSAGE_SIZE])
+{
+	int error = index_open(path, INDEX_READ_ONLY, spool->config.index_map_bytes, &spool->index);
+
+	if (error == ERR_MISSING)
+		tell(ret_message, spool, "has no index", 0);
+	else if (error == ERR_CORRUPT)
+		tell(ret_message, spool, "has an index that is unusable", 0);
+	else if (error != 0)
+		tell(ret_message, spool, "has an index that cannot be opened; look at its rights", 0);
+	return error;
+}
+
 int spool_index_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 {
 	char buffer[PATH_SIZE];
 	const char *path = index_path(spool, buffer);
+	enum index_mode mode = spool->config.index_unsynced ? INDEX_UNSYNCED : INDEX_SYNCED;
 
+	if (spool->config.read_only && spool->config.index_path == NULL)
+		return look_at_index(spool, path, ret_message);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
 		tell(ret_message, spool,
 		     "cannot hold its index; make room, or give this user the right to it", -errno);
 		return ERR_IO;
 	}
-	int error =
-	    index_open(path, spool->config.index_unsynced, spool->config.index_map_bytes, &spool->index);
+	int error = index_open(path, mode, spool->config.index_map_bytes, &spool->index);
 	if (error == ERR_CORRUPT) {
 		spool_tell(spool, SPOOL_EVENT_REBUILT, 0, (struct position){.segment = 0},
 			   "the index is unusable: it is made again from the log");
-		error = put_aside(path) == 0 ? index_open(path, spool->config.index_unsynced,
-							  spool->config.index_map_bytes, &spool->index)
-					     : ERR_IO;
+		error = put_aside(path) == 0
+			    ? index_open(path, mode, spool->config.index_map_bytes, &spool->index)
+			    : ERR_IO;
 	}
 	if (error == ERR_VERSION)
 		tell(ret_message, spool, "has an index of another version of LMDB; remove its folder index",

@@ -89,15 +89,16 @@ static int sync_folder(const char *path)
 	return result == 0 ? 0 : ERR_IO;
 }
 
-static int open_tables(struct spool_index *index)
+static int open_tables(struct spool_index *index, enum index_mode mode)
 {
 	MDB_txn *txn;
-	int result = mdb_txn_begin(index->env, NULL, 0, &txn);
+	bool reads = mode == INDEX_READ_ONLY;
+	int result = mdb_txn_begin(index->env, NULL, reads ? MDB_RDONLY : 0, &txn);
 
 	if (result != 0)
 		return error_of(result);
 	for (int i = 0; i < INDEX_TABLES; i++) {
-		result = mdb_dbi_open(txn, table_names[i], MDB_CREATE, &index->tables[i]);
+		result = mdb_dbi_open(txn, table_names[i], reads ? 0 : MDB_CREATE, &index->tables[i]);
 		if (result != 0) {
 			mdb_txn_abort(txn);
 			return error_of(result);
@@ -106,8 +107,13 @@ static int open_tables(struct spool_index *index)
 	return error_of(mdb_txn_commit(txn));
 }
 
-static int open_env(struct spool_index *index, const char *path, bool unsynced, uint64_t map_bytes)
+static int open_env(struct spool_index *index, const char *path, enum index_mode mode, uint64_t map_bytes)
 {
+	static const unsigned flags[] = {
+	    [INDEX_SYNCED] = MDB_NOTLS,
+	    [INDEX_UNSYNCED] = MDB_NOTLS | MDB_NOSYNC,
+	    [INDEX_READ_ONLY] = MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK,
+	};
 	int dead;
 	int result = mdb_env_create(&index->env);
 
@@ -118,22 +124,24 @@ static int open_env(struct spool_index *index, const char *path, bool unsynced, 
 	if (result == 0)
 		result = mdb_env_set_maxreaders(index->env, INDEX_READERS);
 	if (result == 0)
-		result = mdb_env_open(index->env, path, MDB_NOTLS | (unsynced ? MDB_NOSYNC : 0), INDEX_MODE);
-	if (result == 0)
+		result = mdb_env_open(index->env, path, flags[mode], INDEX_MODE);
+	if (result == ENOENT && mode == INDEX_READ_ONLY)
+		return ERR_MISSING;
+	if (result == 0 && mode != INDEX_READ_ONLY)
 		result = mdb_reader_check(index->env, &dead);
 	return error_of(result);
 }
 
-int index_open(const char *path, bool unsynced, uint64_t map_bytes, struct spool_index **ret_index)
+int index_open(const char *path, enum index_mode mode, uint64_t map_bytes, struct spool_index **ret_index)
 {
 	struct spool_index *index = calloc(1, sizeof(*index));
 
 	if (index == NULL)
 		return ERR_MEMORY;
-	int error = open_env(index, path, unsynced, map_bytes);
+	int error = open_env(index, path, mode, map_bytes);
 	if (error == 0)
-		error = open_tables(index);
-	if (error == 0 && !unsynced)
+		error = open_tables(index, mode);
+	if (error == 0 && mode == INDEX_SYNCED)
 		error = sync_folder(path);
 	if (error == 0)
 		error = error_of(mdb_txn_begin(index->env, NULL, MDB_RDONLY, &index->reading));

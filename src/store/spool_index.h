@@ -55,7 +55,13 @@ struct index_txn;    /* of the keeper: what will be committed */
 struct index_cursor; /* within index_read_begin and _end */
 
 /* ERR_CORRUPT: there is something unusable; ERR_VERSION; ERR_IO; ERR_MEMORY. path is a folder that exists. */
-nodiscard int index_open(const char *path, bool unsynced, uint64_t map_bytes, struct spool_index **ret_index);
+enum index_mode {
+	INDEX_SYNCED = 0,
+	INDEX_UNSYNCED = 1,  /* simulation, or a copy that can be made again */
+	INDEX_READ_ONLY = 2, /* nobody else has it open; ERR_MISSING: there is none, or nothing in it */
+};
+nodiscard int index_open(const char *path, enum index_mode mode, uint64_t map_bytes,
+			 struct spool_index **ret_index);
 void index_close(struct spool_index *index); /* NULL: nothing */
 
 struct index_key index_key_u64(uint64_t number);

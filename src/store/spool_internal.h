@@ -195,6 +195,8 @@ nodiscard int spool_apply(struct spool *spool, enum record_kind kind, struct sli
 /* The message as it is now; lent until the next write to the overlay or index_read_end. ERR_MISSING, ERR_IO.
  */
 nodiscard int spool_blob(struct spool *spool, uint64_t id, struct slice *ret_blob);
+int spool_apply_forget(struct spool *spool, struct slice payload,
+		       struct outcome *outcome); /* spool_aside.c */
 nodiscard int spool_pair_now(struct spool *spool, struct slice key, struct slice *ret_value,
 			     uint64_t *ret_segment);
 
@@ -231,6 +233,9 @@ nodiscard int spool_recover(struct spool *spool, uint64_t *ret_next_segment,
 			    char ret_message[SPOOL_MESSAGE_SIZE]);
 nodiscard int spool_folder_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE]);
 nodiscard int spool_index_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE]);
+
+/* False: it is only looked at, nothing can be committed to it. */
+bool spool_index_writable(const struct spool *spool);
 
 /* --- spool_compact.c ----------------------------------------------------------------------------- */
 void spool_compact(struct spool *spool); /* one step */

@@ -183,7 +183,8 @@ static int put_ends(struct index_txn *txn, const struct checkpoint *job)
 	}
 	for (size_t i = 0; i < o->aside_count && error == 0; i++) {
 		struct index_key key = index_key_u64(o->asides[i].id);
-		error = index_put(txn, INDEX_ASIDE, &key, o->asides[i].blob);
+		error = o->asides[i].blob.size > 0 ? index_put(txn, INDEX_ASIDE, &key, o->asides[i].blob)
+						   : index_delete(txn, INDEX_ASIDE, &key);
 	}
 	return error == 0 ? index_prune(txn, INDEX_END, &below, PRUNE_MAX) : error;
 }

@@ -33,7 +33,7 @@ struct overlay_end {
 
 struct overlay_aside {
 	uint64_t id;
-	struct slice blob;
+	struct slice blob; /* empty: given up */
 };
 
 /* Ascending ids: of the messages of a domain that are new in this overlay. */

@@ -147,6 +147,19 @@ int record_read(struct slice bytes, uint64_t segment, uint64_t offset, struct re
 	return 1;
 }
 
+bool record_resembles(struct slice bytes, uint64_t segment)
+{
+	if (bytes.size < sizeof(magic))
+		return false;
+	bool named = memcmp(bytes.data, magic, sizeof(magic)) == 0;
+	if (bytes.size < RECORD_HEADER_BYTES)
+		return named;
+	bool numbered = get_u64(bytes.data + AT_SEGMENT) == segment;
+	bool plain = bytes.data[AT_VERSION] == RECORD_FORMAT && bytes.data[AT_CODEC] == 0 &&
+		     get_u32(bytes.data + AT_KEY) == 0;
+	return (named && numbered) || (named && plain) || (numbered && plain);
+}
+
 size_t record_search(struct slice bytes, size_t from, uint64_t segment, uint64_t offset)
 {
 	struct record record;

@@ -42,6 +42,7 @@ enum record_kind {
 	RECORD_ASIDE = 7, /* the message is damaged and out of the queue */
 	RECORD_MOVE = 8,  /* compaction: the message's body lies elsewhere now */
 	RECORD_PAIR_MOVE = 9,
+	RECORD_FORGET = 10, /* a message that was set aside is given up; id 0: all of them */
 };
 
 struct record {
@@ -70,6 +71,9 @@ void record_seal_all(char *bytes, size_t size, uint64_t segment, uint32_t batch,
 nodiscard int record_header(struct slice bytes, uint64_t segment, uint64_t offset, struct record *ret_record);
 /* The same, and the payload: 0 also when bytes end within the record. */
 nodiscard int record_read(struct slice bytes, uint64_t segment, uint64_t offset, struct record *ret_record);
+
+/* Whether what stands there was once a record of this segment, as far as a damaged header can tell. */
+bool record_resembles(struct slice bytes, uint64_t segment);
 
 /* Position of the first place from `from` on (a multiple of 8) at which a valid header of this segment
  * stands; bytes.size when there is none. offset: of the bytes. */

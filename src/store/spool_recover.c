@@ -127,12 +127,27 @@ static void remove_leftovers(struct recovery *r)
 	const struct file_system *f = &r->spool->files;
 	char name[FILE_NAME_SIZE];
 
+	if (r->spool->config.keep_files)
+		return;
 	for (size_t i = 0; i < r->segment_count; i++) {
 		const struct segment *s = segments_find(&r->spool->segments, r->segments[i]);
 		if (s != NULL && !s->gone)
 			continue;
 		log_name(r->segments[i], name);
 		(void)f->ops->unlink(f->context, name);
+	}
+}
+
+/* The other way round: a row that outlived its file. With mail in it, its reading will tell. */
+static void forget_lost_rows(struct recovery *r)
+{
+	struct segment_table *table = &r->spool->segments;
+
+	for (size_t i = 0; i < table->count; i++) {
+		struct segment *s = &table->rows[i];
+		if (s->live == 0 && bsearch(&s->number, r->segments, r->segment_count, sizeof(*r->segments),
+					    ascending) == NULL)
+			s->gone = true;
 	}
 }
 
@@ -190,11 +205,13 @@ static int recover(struct recovery *r, uint64_t *ret_next_segment)
 	if (error != 0)
 		return error;
 	error = read_log(r);
-	if (error == 0)
+	if (error == 0 && !spool->config.read_only)
 		error = recovery_settle(r);
+	if (error == 0)
+		error = recovery_report(r);
 	if (error != 0)
 		return error;
-	recovery_report(r);
+	forget_lost_rows(r);
 	*ret_next_segment = next_segment(r);
 	return 0;
 }
@@ -223,7 +240,7 @@ int spool_recover(struct spool *spool, uint64_t *ret_next_segment, char ret_mess
 		error = recover(&r, ret_next_segment);
 		index_read_end(spool->index);
 	}
-	if (error == 0)
+	if (error == 0 && spool_index_writable(spool))
 		error = close_tail(spool, *ret_next_segment);
 	if (error == 0)
 		remove_leftovers(&r);

@@ -47,7 +47,10 @@ nodiscard int recovery_settle(struct recovery *r);
 /* --- spool_damage.c --- */
 void recovery_note_damage(struct recovery *r, uint64_t segment, uint32_t from, uint32_t to, uint64_t id,
 			  struct position batch);
+bool recovery_noted(const struct recovery *r, uint64_t segment,
+		    uint32_t from);					/* a damage that ends behind */
 bool recovery_damaged(struct recovery *r, const struct extent *extent); /* a noted piece lies in it */
-void recovery_report(struct recovery *r); /* at the end, when it is known what was last */
+/* At the end, when it is known what was last. ERR_MEMORY, ERR_IO. */
+nodiscard int recovery_report(struct recovery *r);
 
 #endif

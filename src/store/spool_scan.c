@@ -94,17 +94,53 @@ static bool whole(struct recovery *r, const struct record *record, struct positi
 	return true;
 }
 
-/* A new segment says where the one before ended: what is missing there was durable. */
+static bool has_file(const struct recovery *r, uint64_t number)
+{
+	for (size_t i = 0; i < r->segment_count; i++)
+		if (r->segments[i] == number)
+			return true;
+	return false;
+}
+
+/* No record of this segment was found, although a later one was begun in the same life of the process. While
+ * everything is read again, one without a file is one that was given back. */
+static void note_missing_segment(struct recovery *r, uint64_t number, struct position from, uint32_t end)
+{
+	if (number < r->from.segment || from.offset >= end || recovery_noted(r, number, from.offset) ||
+	    (r->spool->rebuilding && !has_file(r, number)))
+		return;
+	recovery_note_damage(r, number, from.offset, end, 0, from);
+}
+
+static uint32_t file_end(struct recovery *r, uint64_t number)
+{
+	const struct file_system *f = &r->spool->files;
+	char name[FILE_NAME_SIZE];
+	uint64_t size = 0;
+
+	log_name(number, name);
+	int file = f->ops->open(f->context, name, FILE_READ);
+	if (file >= 0) {
+		(void)f->ops->size(f->context, file, &size);
+		f->ops->close(f->context, file);
+	}
+	return size < RECORD_ALIGN ? RECORD_ALIGN : size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+}
+
+/* A new segment says where the one before ended: what is missing there was durable. So is all of the segments
+ * before that one. */
 static void check_previous_end(struct recovery *r, const struct record *record)
 {
-	struct position missing = r->spool->applied;
+	struct position known = r->spool->applied;
+	uint64_t previous = r->number - 1;
 
-	if (record->previous_end == 0 || missing.segment == r->number || r->number - 1 < r->from.segment)
+	if (record->previous_end == 0 || known.segment == r->number)
 		return;
-	if (missing.segment != r->number - 1)
-		missing = (struct position){.segment = r->number - 1, .offset = 0};
-	if (missing.offset < record->previous_end)
-		recovery_note_damage(r, missing.segment, missing.offset, record->previous_end, 0, missing);
+	for (uint64_t n = previous; n-- > known.segment + 1 && n >= r->from.segment && has_file(r, n);)
+		note_missing_segment(r, n, (struct position){.segment = n}, file_end(r, n));
+	if (known.segment != previous)
+		known = (struct position){.segment = previous, .offset = 0};
+	note_missing_segment(r, previous, known, record->previous_end);
 }
 
 static int apply(struct recovery *r, const struct record *record, uint32_t offset)
@@ -121,6 +157,8 @@ static int apply(struct recovery *r, const struct record *record, uint32_t offse
 		return error;
 	check_previous_end(r, record);
 	r->last_batch = batch;
+	if ((unsigned)record->kind < (unsigned)SPOOL_RECORD_KINDS)
+		spool->state.records[record->kind]++;
 	if (!whole(r, record, at, &id)) {
 		recovery_note_damage(r, r->number, offset, end, id, batch);
 	} else {
@@ -142,13 +180,13 @@ static int skip_damage(struct recovery *r, uint64_t *offset, bool *ret_found)
 	struct position batch = r->last_batch;
 	struct record record;
 	uint64_t from = *offset;
-	bool begins = record_header(window_from(r, from), r->number, from, &record) == 1;
+	bool begins = record_resembles(window_from(r, from), r->number);
 	int error = search(r, from + RECORD_ALIGN, offset, ret_found);
 
 	if (error != 0)
 		return error;
-	if (!*ret_found) { /* torn, or the unused rest of a recycled file */
-		batch = (struct position){.segment = UINT64_MAX};
+	if (!*ret_found) { /* torn, or damage before another segment, or the unused rest of a recycled file */
+		batch = (struct position){.segment = r->number, .offset = (uint32_t)from};
 		if (!begins)
 			return 0;
 	} else if (read_at(r, *offset, &record) == 1 && record.batch <= from) {
@@ -168,7 +206,8 @@ static int intermediate_checkpoint(struct recovery *r, const struct record *next
 	struct spool *spool = r->spool;
 	bool same_batch = r->last_batch.segment == r->number && r->last_batch.offset == next->batch;
 
-	if (same_batch || !spool_checkpoint_due(spool) || (r->damage_count > 0 && !spool->rebuilding))
+	if (same_batch || !spool_index_writable(spool) || !spool_checkpoint_due(spool) ||
+	    (r->damage_count > 0 && !spool->rebuilding))
 		return 0;
 	index_read_end(spool->index);
 	int error = spool_checkpoint_now(spool);

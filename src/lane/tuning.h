@@ -35,6 +35,82 @@
 /* How often a timed pause looks at the wall clock, which may jump. */
 #define DOMAIN_PAUSE_LOOK_MS 3600000LL
 
+/* --- does a server refuse a domain's valid mail? (doc/holds.md) --- */
+
+/* After an outage, a hold or a first contact the server may not be itself: its no is no no so long. */
+#define REFUSAL_GRACE_US 3600000000LL
+/* A known recipient that was accepted so long ago shows that the server knows its users now. */
+#define REFUSAL_PROOF_US 60000000LL
+/* Sequential test (Wald 1945) over known recipients: refused with probability 0.6 by a broken server, 0.005
+ * by a healthy one (people leave). ln(0.6/0.005) for each refusal, ln(0.4/0.995) for each accept; 9.2 = ln
+ * 10000: one wrong suspicion, which costs one check, in 10,000. Two refusals in a row are enough. */
+#define REFUSAL_SCORE_REFUSED  4.787
+#define REFUSAL_SCORE_ACCEPTED 0.911
+#define REFUSAL_SCORE_LIMIT    9.2
+/* A run of refusals that chance makes once in 10,000, at this server's custom (its long-run share, over about
+ * 200 recipients, kept within bounds: nobody is refused so seldom that 7 in a row are proof, or so often that
+ * no run is too long). */
+#define REFUSAL_RUN_CHANCE  1e-4
+#define REFUSAL_SHARE_LEAST 0.3
+#define REFUSAL_SHARE_MOST  0.95
+#define REFUSAL_SHARE_GAIN  0.005
+#define REFUSAL_RUN_GRACE   3 /* in grace it only costs a check */
+#define REFUSAL_SENDERS_RUN 3 /* different senders refused in a row, nothing accepted between */
+/* Contents are refused in runs when spam comes in runs; all that follows is that none of them is final, and
+ * after many, of different senders, one line to the administrator. */
+#define REFUSAL_CONTENT_RUN	  10
+#define REFUSAL_CONTENT_RUN_GRACE 3
+#define REFUSAL_CONTENT_ALARM	  30
+/* 16 of the last 20 recipients deferred, 5 different ones at least: 80 % (RECOVERY §1.5). */
+#define REFUSAL_SOFT_LAST     20
+#define REFUSAL_SOFT_MANY     16
+#define REFUSAL_SOFT_DISTINCT 5
+/* Known recipients that the check must see refused, with none accepted, before a domain is held: one may have
+ * left, or be the only user there is. */
+#define REFUSAL_CHECK_LEAST 2
+/* A check that passed on weak evidence: no other for a minute, doubling to about a quarter of an hour. */
+#define REFUSAL_WEAK_US	       60000000LL
+#define REFUSAL_WEAK_DOUBLINGS 4
+#define REFUSAL_CHECK_AGAIN_US 15000000LL  /* the check met a dead line */
+#define REFUSAL_CHECK_LOST_US  300000000LL /* longer than the RFC's patience for MAIL or RCPT: 5 min */
+/* Known recipients refused anew so soon after a check that passed: some are refused, some are not. */
+#define REFUSAL_MIXED_US 600000000LL
+/* Out of that doubt: so many known recipients accepted in a row (of 10 % refusals none in 25 times), or a few
+ * and quiet for so long. */
+#define REFUSAL_CALM_COUNT 30
+#define REFUSAL_CALM_LEAST 5
+#define REFUSAL_CALM_US	   600000000LL
+/* A hold so soon after the last one: one more accepted probe is wanted before each release, up to four. */
+#define REFUSAL_RELAPSE_US   3600000000LL
+#define REFUSAL_RELAPSES_MAX 3
+/* As a canary: longer than the RFC's patience for the dot. */
+#define REFUSAL_PROBE_LOST_US 900000000LL
+/* Mail for a domain without a known recipient whose server refuses everybody: no storm of refusals, which
+ * servers punish, but each new recipient is a chance to learn that it is back. */
+#define REFUSAL_TRICKLE_US 500000LL
+/* A refused recipient is tried again at 2, 10, 30 min, then hourly (RECOVERY §1.7.1). */
+#define REFUSAL_PARK_STEPS_MS                    \
+	{                                        \
+		120000, 600000, 1800000, 3600000 \
+	}
+/* Time enough for the check that proves the server; well within REFUSAL_PROOF_US. */
+#define REFUSAL_PROVE_PARK_MS 15000
+/* An unseen recipient ends when a proven server says so twice, two minutes apart; one that was ever accepted,
+ * or named by the administrator, not before two days: directories are repaired within that. */
+#define REFUSAL_END_COUNT	2
+#define REFUSAL_END_MS		120000
+#define REFUSAL_END_KNOWN_COUNT 6
+#define REFUSAL_END_KNOWN_MS	172800000LL
+
+/* --- what is known of recipients (doc/holds.md) --- */
+
+#define LEDGER_GOOD_MS	  1209600000LL /* 14 days of service: its refusal is full evidence */
+#define LEDGER_SEEN_MS	  7776000000LL /* 90 days of service: taken without asking */
+#define LEDGER_REFUSED_MS 300000LL     /* a new mailbox is usable after 5 min at most */
+#define LEDGER_TRACE_MS \
+	259200000LL		  /* 3 days: its counted refusals are wanted for two (REFUSAL_END_KNOWN_MS) */
+#define LEDGER_ASK_MS 604800000LL /* 7 days: whether a server takes everybody changes seldom */
+
 /* --- probes (RECOVERY §1.2; the intervals stand in probe.c) --- */
 
 /* Each interval times U(1 - this, 1 + this), so that lanes that fell together are not probed together. */

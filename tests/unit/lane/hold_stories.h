@@ -1,0 +1,14 @@
+/* Stories for the hold detector: servers that are healthy, and servers that are not. */
+#ifndef TEST_HOLD_STORIES_H
+#define TEST_HOLD_STORIES_H
+
+#include <stddef.h>
+
+#include "hold_sim.h"
+
+extern const struct hold_story hold_healthy[];
+extern const size_t hold_healthy_count;
+extern const struct hold_story hold_broken[];
+extern const size_t hold_broken_count;
+
+#endif

@@ -71,7 +71,7 @@ static void take_effect(struct spool *spool, struct spool_write *w)
 	struct record record;
 	struct position at = {.segment = w->at.segment, .offset = w->at.offset + w->last_at};
 
-	if (w->result != STORE_OK)
+	if (w->result != STORE_OK || (spool->broken && w->kind == RECORD_ABORT))
 		return;
 	if (spool->broken || extend(spool, w) != 0) {
 		cannot_apply(spool, w);

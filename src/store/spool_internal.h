@@ -33,6 +33,7 @@ enum message_phase {
 	MESSAGE_WRITING = 2, /* its END is on its way */
 	MESSAGE_UNSURE = 3,  /* its END may be in the log: the disk failed */
 	MESSAGE_ABORTED = 4, /* nobody's any more; waits for its frames */
+	MESSAGE_UNDOING = 5, /* was unsure; its ABORT is on its way */
 };
 
 struct spool_message {
@@ -59,7 +60,8 @@ struct spool_message {
 	struct slice prefix;
 	struct done done;
 	struct spool_write write;
-	bool moves; /* compaction: a copy of the message with this id */
+	enum store_result undone; /* what its owner is told once the ABORT is durable */
+	bool moves;		  /* compaction: a copy of the message with this id */
 	uint64_t version;
 };
 

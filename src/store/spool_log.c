@@ -212,6 +212,7 @@ static int next_segment(struct spool_log *log)
 	if (log->file >= 0)
 		f->ops->close(f->context, log->file);
 	log->file = file;
+	log->file_failed = false;
 	log->previous_end = log->tail.offset;
 	log->tail = (struct position){.segment = log->tail.segment + 1, .offset = 0};
 	return 0;
@@ -277,7 +278,7 @@ static int write_and_sync(struct spool_log *log, struct list *writes, bool *ret_
 	int count;
 
 	*ret_written = false;
-	if (log->file < 0 || log->tail.offset >= log->segment_bytes) {
+	if (log->file < 0 || log->file_failed || log->tail.offset >= log->segment_bytes) {
 		int error = next_segment(log);
 		if (error < 0)
 			return error;
@@ -326,8 +327,38 @@ static void give_result(struct spool_log *log, struct list *writes, int error, b
 		set_results(writes, STORE_FAILED, STORE_REASON_FULL);
 	} else {
 		log_die(log, strerrordesc_np(-error));
+		log->file_failed = true;
 		set_results(writes, written ? STORE_UNKNOWN : STORE_FAILED, STORE_REASON_IO);
 	}
+}
+
+static void put_back(struct list *writes, struct list *others)
+{
+	for (struct list *node; (node = list_first(others)) != NULL;) {
+		list_remove(node);
+		list_add_first(writes, node);
+	}
+}
+
+/* The disk has failed: nothing is taken any more. "This message never appears" is still tried, in a segment
+ * that no failed sync has touched: when that much can be written, a sender whose message is in doubt can be
+ * told that it was not taken. */
+static void last_words(struct spool_log *log, struct list *writes)
+{
+	struct list others;
+	bool written;
+
+	list_init(&others);
+	list_each_safe(node, after, writes) {
+		if (container_of(node, struct spool_write, node)->kind == RECORD_ABORT)
+			continue;
+		list_remove(node);
+		list_add_first(&others, node);
+	}
+	set_results(&others, STORE_FAILED, STORE_REASON_IO);
+	if (!list_empty(writes))
+		give_result(log, writes, write_and_sync(log, writes, &written), true);
+	put_back(writes, &others);
 }
 
 void log_commit(struct spool_log *log, struct list *writes)
@@ -337,7 +368,7 @@ void log_commit(struct spool_log *log, struct list *writes)
 
 	list_init(&refused);
 	if (atomic_load(&log->dead)) {
-		set_results(writes, STORE_FAILED, STORE_REASON_IO);
+		last_words(log, writes);
 		return;
 	}
 	int error = write_and_sync(log, writes, &written);
@@ -349,10 +380,7 @@ void log_commit(struct spool_log *log, struct list *writes)
 			error = write_and_sync(log, writes, &written);
 	}
 	give_result(log, writes, error, written);
-	for (struct list *node; (node = list_first(&refused)) != NULL;) {
-		list_remove(node);
-		list_add_first(writes, node);
-	}
+	put_back(writes, &refused);
 	if (log->since_space_check >= SPACE_CHECK_BYTES) {
 		log->since_space_check = 0;
 		log_check_space(log);

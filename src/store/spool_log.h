@@ -45,7 +45,8 @@ struct spool_log {
 	struct file_system files;
 	uint32_t segment_bytes;
 	uint64_t reserve_bytes;
-	int file; /* of the segment, -1: none */
+	int file;	  /* of the segment, -1: none */
+	bool file_failed; /* a sync or a write of it failed: it is never written again */
 	struct position tail;
 	uint32_t
 	    previous_end; /* of the segment before, while the first group commit of this one is written */

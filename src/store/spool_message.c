@@ -309,17 +309,39 @@ static void write_end(struct spool_message *m)
 	write_submit(m->spool, &m->write, m->id);
 }
 
+/* Whether the END is in the log is not known. An ABORT behind it settles that: then it is not. */
+static void undo(struct spool_message *m, struct done done, enum store_result undone)
+{
+	m->done = done;
+	m->undone = undone;
+	buffer_reset(&m->run);
+	if (record_begin(&m->run, &m->frame_at) != 0 || spool_id_encode(&m->run, m->id) != 0 ||
+	    record_finish(&m->run, m->frame_at, RECORD_ABORT) != 0) {
+		spool_answer(m->spool, done, STORE_UNKNOWN, STORE_REASON_MEMORY);
+		return;
+	}
+	buffer_deinit(&m->write.run);
+	m->write = (struct spool_write){.run = m->run,
+					.kind = RECORD_ABORT,
+					.last_at = (uint32_t)m->frame_at,
+					.message = m,
+					.embedded = true};
+	buffer_init(&m->run, 0);
+	m->phase = MESSAGE_UNDOING;
+	write_submit(m->spool, &m->write, m->id);
+}
+
 void spool_commit(struct store_message *message, uint64_t id, const struct store_envelope *envelope,
 		  struct slice prefix, store_done *done, void *owner)
 {
 	struct spool_message *m = message_of(message);
 
-	m->done = done_plain(done, owner);
-	if (m->phase == MESSAGE_UNSURE) { /* only the next start can tell */
-		spool_answer(m->spool, m->done, STORE_UNKNOWN, STORE_REASON_IO);
+	if (m->phase == MESSAGE_UNSURE) {
+		undo(m, done_plain(done, owner), STORE_FAILED);
 		return;
 	}
 	check(m->phase == MESSAGE_OPEN);
+	m->done = done_plain(done, owner);
 	list_remove(&m->room_node);
 	m->id = id;
 	m->prefix = prefix;
@@ -372,6 +394,10 @@ void message_end_done(struct spool_message *message, enum store_result result, e
 {
 	struct done done = message->done;
 
+	if (message->phase == MESSAGE_UNDOING)
+		result = result == STORE_OK ? message->undone : STORE_UNKNOWN;
+	if (result == STORE_FAILED && message->phase == MESSAGE_UNDOING)
+		reason = STORE_REASON_IO;
 	if (result == STORE_UNKNOWN)
 		message->phase = MESSAGE_UNSURE;
 	else
@@ -385,7 +411,7 @@ void spool_abort(struct store_message *message, store_done *done, void *owner)
 	struct spool *spool = m->spool;
 
 	if (m->phase == MESSAGE_UNSURE) {
-		spool_answer(spool, done_plain(done, owner), STORE_UNKNOWN, STORE_REASON_IO);
+		undo(m, done_plain(done, owner), STORE_OK);
 		return;
 	}
 	check(m->phase == MESSAGE_OPEN);

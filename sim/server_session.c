@@ -377,6 +377,7 @@ static void do_rset(struct server_session *s, struct slice argument)
 
 static void do_quit(struct server_session *s, struct slice argument)
 {
+	s->in_mail = false; /* whatever was begun is over, however long the answer takes */
 	answer_after(s, draw_delay(s), SERVER_CLOSES, "221 2.0.0 bye");
 }
 

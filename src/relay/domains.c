@@ -333,6 +333,7 @@ void domain_flow_was(struct domain *domain, bool changed)
 	if (changed) {
 		domain->flow_changed = true;
 		log_flow(domain);
+		members_holds(domain);
 		if (domain->flow.state == DOMAIN_OPEN)
 			queue_restart(domain, true);
 		else
@@ -358,6 +359,15 @@ void domain_discovered(struct domain *domain)
 
 void domain_wake(struct domain *domain)
 {
-	if (domain->feed != NULL)
-		feed_wake(domain->feed);
+	if (domain->feed == NULL)
+		return;
+	members_wake(domain);
+	feed_wake(domain->feed);
+}
+
+void domain_canary_gone(struct domain *domain)
+{
+	domain_canary_abandoned(&domain->flow);
+	domain_flow_was(domain, false);
+	domain_wake(domain);
 }

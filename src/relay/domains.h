@@ -59,6 +59,8 @@ struct domain {
 
 	struct feed *feed;
 	struct list in_feed;
+	struct list woken, hungry, in_canaries, in_holding; /* lists of the feed, see members.h */
+	uint32_t ready_told, reading_told;		    /* its part in the feed's sums */
 	struct turn_queue turn;
 	struct queue queue;
 
@@ -101,6 +103,8 @@ nodiscard int domain_set_destination(struct domain *domain, const struct destina
 /* After a change of flow: wakes or stops the queue, sets the timer, logs. Call with what the machine
  * returned. */
 void domain_flow_was(struct domain *domain, bool changed);
+/* A refusing domain's canary told nothing: another one may go when it is due. */
+void domain_canary_gone(struct domain *domain);
 /* The look at the MX set is over, with or without a server. */
 void domain_discovered(struct domain *domain);
 /* Something may be sent, or is to be tried, for this domain. */

@@ -7,8 +7,6 @@
 #include "base/check.h"
 #include "relay/outbound.h"
 
-enum { RELEASE_INTERVAL_MS = 5000 };
-
 /* --- making and finding --- */
 
 void feed_name(const struct destination *destination, uint16_t smtp_port, char ret_name[FEED_NAME_MAX])
@@ -100,6 +98,7 @@ struct feed *feed_for(struct relay *relay, const struct destination *destination
 	init_lookups(feed);
 	turns_init(&feed->turns);
 	list_init(&feed->domains);
+	members_init(&feed->members);
 	list_init(&feed->connections);
 	list_init(&feed->idle);
 	feed->timer.fire = feed_timer_fired;
@@ -131,6 +130,7 @@ void feed_join(struct feed *feed, struct domain *domain)
 	domain->feed = feed;
 	list_add_last(&feed->domains, &domain->in_feed);
 	feed->domain_count++;
+	members_join(domain);
 	feed_wake(feed);
 }
 
@@ -138,10 +138,9 @@ void feed_join(struct feed *feed, struct domain *domain)
 void feed_leave(struct feed *feed, struct domain *domain)
 {
 	turns_leave(&feed->turns, &domain->turn);
+	members_leave(domain);
 	list_remove(&domain->in_feed);
 	domain->feed = NULL;
-	if (feed->probe_domain == domain)
-		feed->probe_domain = NULL;
 	feed->domain_count--;
 	feed_wake(feed); /* without a domain it ends when its last transaction has */
 }
@@ -233,7 +232,7 @@ bool feed_may_probe(const struct domain *domain)
 	return domain->flow.state == DOMAIN_OPEN || domain->flow.state == DOMAIN_REFUSING;
 }
 
-static bool holds_mail(const struct domain *domain)
+bool feed_holds_mail(const struct domain *domain)
 {
 	struct store_counts counts;
 	struct store *store = domain->relay->ports.store;
@@ -242,40 +241,13 @@ static bool holds_mail(const struct domain *domain)
 	return counts.messages > 0;
 }
 
-static struct domain *next_in_feed(const struct feed *feed, struct domain *after)
-{
-	struct list *node = after != NULL ? after->in_feed.next : feed->domains.next;
-
-	if (node == &feed->domains)
-		node = feed->domains.next;
-	return container_of(node, struct domain, in_feed);
-}
-
-/* The domain that gives the next canary: each in its turn, those that may be probed and hold mail. */
-static struct domain *probe_domain(struct feed *feed)
-{
-	struct domain *domain = feed->probe_domain;
-
-	for (uint32_t i = 0; i < feed->domain_count; i++) {
-		domain = next_in_feed(feed, domain);
-		if (feed_may_probe(domain) && holds_mail(domain))
-			return domain;
-	}
-	return NULL;
-}
-
-static bool queue_reading(const struct queue *queue)
-{
-	return queue->backlog.loading || queue->fresh.loading;
-}
-
 /* DOWN: one message on a new connection. When its queue must be read first, the wake after that comes back
  * here. */
 static void start_probe(struct feed *feed)
 {
 	if (feed->connection_count >= FEED_CONNECTIONS_MAX)
 		return;
-	struct domain *domain = probe_domain(feed);
+	struct domain *domain = members_probe(feed);
 	if (domain == NULL) {
 		lane_canary_abandoned(&feed->lane, feed->relay->now.now_us);
 		return;
@@ -285,39 +257,15 @@ static void start_probe(struct feed *feed)
 	struct item *item = queue_take_canary(domain, feed->lane.probe.failures);
 	if (item == NULL) {
 		queue_fill_canary(domain);
-		if (!queue_reading(&domain->queue)) /* it holds only what may not be tried yet */
+		if (!queue_reading(&domain->queue)) { /* it holds only what may not be tried yet */
+			members_probed(domain);
 			lane_canary_abandoned(&feed->lane, feed->relay->now.now_us);
+		}
 		return;
 	}
-	feed->probe_domain = domain;
+	members_probed(domain);
 	if (!outbound_open(feed, item))
 		queue_defer(item);
-}
-
-/* What was refused is parked: it is what a canary is taken from, now and then, so that an empty pass is not
- * begun again at once. */
-static void release_parked(struct domain *domain)
-{
-	int64_t now_us = domain->relay->now.now_us;
-
-	if (queue_reading(&domain->queue) || now_us - domain->released_us < CLOCK_MS(RELEASE_INTERVAL_MS) ||
-	    !holds_mail(domain))
-		return;
-	domain->released_us = now_us;
-	queue_release(domain);
-}
-
-/* REFUSING domains of an UP lane: one message each 15 s. */
-static struct item *refusing_canary(struct domain *domain)
-{
-	if (!domain_permit(&domain->flow, domain->relay->now.now_us).canary)
-		return NULL;
-	struct item *item = queue_take_canary(domain, domain->flow.canary_count);
-	if (item == NULL)
-		release_parked(domain);
-	else
-		domain_canary_out(&domain->flow, domain->relay->now.now_us);
-	return item;
 }
 
 /* --- dispatch --- */
@@ -331,44 +279,24 @@ static struct outbound *idle_connection(struct feed *feed)
 
 static struct item *next_item(struct feed *feed, bool *ret_canary)
 {
-	*ret_canary = true;
-	list_each(node, &feed->domains) {
-		struct domain *domain = container_of(node, struct domain, in_feed);
-		struct item *item = domain->flow.state == DOMAIN_REFUSING ? refusing_canary(domain) : NULL;
-		if (item != NULL)
-			return item;
-	}
-	*ret_canary = false;
 	struct turn turn = turns_next(&feed->turns);
-	if (turn.queue == NULL)
-		return NULL;
+	struct item *item = members_canary_next(feed, turn.queue != NULL) ? members_canary(feed) : NULL;
+
+	*ret_canary = item != NULL;
+	if (item != NULL || turn.queue == NULL)
+		return item;
 	struct domain *domain = container_of(turn.queue, struct domain, turn);
-	struct item *item = queue_take(domain, turn.fresh);
+	item = queue_take(domain, turn.fresh);
 	check(item != NULL);
 	turns_charge(&feed->turns, turn, item->body_bytes);
-	queue_fill(domain);
+	feed->members.canary_last = false;
+	members_wake(domain); /* its queue may want to be read on */
 	return item;
-}
-
-static uint32_t ready_items(struct feed *feed)
-{
-	uint32_t ready = 0;
-
-	list_each(node, &feed->domains) {
-		struct domain *domain = container_of(node, struct domain, in_feed);
-		struct domain_permit permit = domain_permit(&domain->flow, feed->relay->now.now_us);
-		if (permit.flow)
-			ready +=
-			    (uint32_t)(domain->queue.fresh.ready_count + domain->queue.backlog.ready_count);
-		else if (permit.canary && holds_mail(domain))
-			ready++;
-	}
-	return ready;
 }
 
 static void open_connections(struct feed *feed, uint32_t sends, uint32_t connects)
 {
-	uint32_t wanted = ready_items(feed);
+	uint32_t wanted = members_ready(feed);
 
 	if (wanted > sends)
 		wanted = sends;
@@ -382,21 +310,10 @@ static void open_connections(struct feed *feed, uint32_t sends, uint32_t connect
 	}
 }
 
-static void send_what_is_permitted(struct feed *feed, struct lane_permit permit)
+static void send(struct feed *feed, struct lane_permit permit)
 {
-	list_each(node, &feed->domains) {
-		struct domain *domain = container_of(node, struct domain, in_feed);
-		struct domain_permit may = domain_permit(&domain->flow, feed->relay->now.now_us);
-		if (may.flow) {
-			queue_fill(domain);
-		} else {
-			turns_leave(&feed->turns, &domain->turn);
-			if (may.canary && !queue_reading(&domain->queue))
-				queue_fill_canary(domain);
-		}
-	}
-
 	uint32_t sends = permit.sends;
+
 	while (sends > 0) {
 		struct outbound *out = idle_connection(feed);
 		if (out == NULL)
@@ -410,6 +327,16 @@ static void send_what_is_permitted(struct feed *feed, struct lane_permit permit)
 	}
 	if (sends > 0)
 		open_connections(feed, sends, permit.connects);
+}
+
+static void send_what_is_permitted(struct feed *feed, struct lane_permit permit)
+{
+	(void)members_look(feed);
+	members_feed(feed);
+	send(feed, permit);
+	if (!members_look(feed))
+		feed_wake(feed);
+	members_feed(feed);
 }
 
 static void wind_up(struct feed *feed)

@@ -7,6 +7,7 @@
 
 #include "lane/turns.h"
 #include "relay/domains.h"
+#include "relay/members.h"
 
 enum {
 	FEED_NAME_MAX = 1024,
@@ -60,6 +61,7 @@ struct feed {
 	struct turns turns;
 	struct list domains;
 	uint32_t domain_count;
+	struct members members;
 
 	struct kept_destination *destination;
 	struct host_lookup *lookups; /* one for each host */
@@ -75,12 +77,11 @@ struct feed {
 	uint32_t opening_count; /* not yet greeted */
 	struct list idle;	/* struct outbound, greeted, without a transaction; the latest used first */
 
-	struct domain *probe_domain; /* whose turn it is to give the canary */
-	struct timer timer;	     /* the lane's deadline */
-	int64_t single_until_us;     /* it refuses a whole message for one bad recipient: one at a time */
-	bool stuck;		     /* something could not be begun (no memory, no names): look again soon */
-	bool changed;		     /* lane state to be saved */
-	char name[];		     /* at most FEED_NAME_MAX with its end */
+	struct timer timer;	 /* the lane's deadline */
+	int64_t single_until_us; /* it refuses a whole message for one bad recipient: one at a time */
+	bool stuck;		 /* something could not be begun (no memory, no names): look again soon */
+	bool changed;		 /* lane state to be saved */
+	char name[];		 /* at most FEED_NAME_MAX with its end */
 };
 
 /* The feed of a destination, made when there is none. NULL: no memory. */
@@ -105,6 +106,9 @@ bool feed_single(const struct feed *feed);
 
 /* May its mail be used as a canary (it is neither on hold by hand nor without a server)? */
 bool feed_may_probe(const struct domain *domain);
+
+/* Is mail held for it? */
+bool feed_holds_mail(const struct domain *domain);
 
 /* May this domain's mail flow just now (lane up, domain open)? */
 bool feed_flows(const struct domain *domain);

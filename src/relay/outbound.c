@@ -147,7 +147,7 @@ static bool begin(struct outbound *out, struct item *item, bool canary)
 	check(out->state == OUTBOUND_IDLE && out->item == NULL);
 	if (!prepare_transaction(out, item)) {
 		if (canary)
-			domain_canary_abandoned(&item->domain->flow);
+			domain_canary_gone(item->domain);
 		queue_defer(item);
 		return false;
 	}

@@ -142,17 +142,21 @@ static void note_due(struct domain *domain, int64_t due_ms)
 	timer_set(&relay->timers, &queue->due_timer, relay->now.now_us + CLOCK_MS(wait_ms));
 }
 
-static void tell_turns(struct domain *domain)
+void queue_tell(struct domain *domain)
 {
 	const struct queue *queue = &domain->queue;
 
 	if (domain->feed == NULL)
 		return;
-	if (feed_flows(domain))
+	bool flows = feed_flows(domain);
+	uint32_t ready = (uint32_t)(queue->fresh.ready_count + queue->backlog.ready_count);
+	if (flows)
 		turns_ready(&domain->feed->turns, &domain->turn, queue->fresh.ready_count > 0,
 			    queue->backlog.ready_count > 0);
 	else
 		turns_leave(&domain->feed->turns, &domain->turn);
+	members_count(domain, flows ? ready : 0,
+		      flows ? (uint32_t)queue->fresh.loading + (uint32_t)queue->backlog.loading : 0);
 }
 
 static void end_reset(struct queue_end *end, uint64_t cursor)
@@ -179,7 +183,7 @@ static void begin_pass(struct domain *domain)
 	end_reset(&queue->backlog, 0);
 	queue->backlog.failed = false;
 	queue->fresh.failed = false;
-	tell_turns(domain);
+	queue_tell(domain);
 	domain_wake(domain);
 }
 
@@ -226,7 +230,7 @@ void queue_restart(struct domain *domain, bool ignore_backoff)
 	queue->fresh_from = store->ops->next_id(store, domain->relay->now.wall_ms);
 	queue->ignore_backoff = ignore_backoff;
 	end_reset(&queue->fresh, queue->fresh_from - 1);
-	queue->fresh.cursor = queue->fresh_from - 1;
+	queue->fresh.exhausted = true; /* nothing has such an id yet */
 	begin_pass(domain);
 }
 
@@ -319,8 +323,24 @@ static void walk_done(void *owner, enum store_result result, const struct store_
 		note_due(domain, relay->now.wall_ms + 1000);
 	else if (!stale)
 		take_entries(end, entries, count, more);
-	tell_turns(domain);
+	queue_tell(domain);
 	domain_wake(domain);
+}
+
+static bool wants_reading(const struct queue_end *end)
+{
+	return !end->exhausted && !end->loading && !end->failed &&
+	       end->ready_count + QUEUE_PAGE <= QUEUE_ITEMS_MAX;
+}
+
+bool queue_wants_reading(const struct domain *domain)
+{
+	return wants_reading(&domain->queue.backlog) || wants_reading(&domain->queue.fresh);
+}
+
+bool queue_reading(const struct queue *queue)
+{
+	return queue->backlog.loading || queue->fresh.loading;
 }
 
 static void read_on(struct queue_end *end)
@@ -328,8 +348,12 @@ static void read_on(struct queue_end *end)
 	struct domain *domain = end->domain;
 	struct relay *relay = domain->relay;
 
-	if (end->exhausted || end->loading || end->failed || end->ready_count + QUEUE_PAGE > QUEUE_ITEMS_MAX)
+	if (!wants_reading(end))
 		return;
+	if (!feed_holds_mail(domain)) { /* no need to ask */
+		take_entries(end, NULL, 0, false);
+		return;
+	}
 	end->loading = true;
 	relay->operations++;
 	relay->ports.store->ops->walk(relay->ports.store, domain->number, end->cursor, QUEUE_PAGE, walk_done,
@@ -345,7 +369,7 @@ void queue_fill_canary(struct domain *domain)
 void queue_fill(struct domain *domain)
 {
 	queue_fill_canary(domain);
-	tell_turns(domain);
+	queue_tell(domain);
 }
 
 bool queue_at_rest(const struct queue *queue)
@@ -360,6 +384,7 @@ void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelo
 	struct queue_end *end = id >= queue->fresh_from ? &queue->fresh : &queue->backlog;
 	bool passed_over = id <= end->cursor; /* a walk has seen it, or a later one was added before */
 
+	members_holds(domain);
 	if (end->loading)
 		end->arrived_meanwhile = true;
 	if (!passed_over && (!end->exhausted || end->ready_count >= QUEUE_ITEMS_MAX || !feed_flows(domain))) {
@@ -369,7 +394,7 @@ void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelo
 		if (!passed_over)
 			end->cursor = id;
 	}
-	tell_turns(domain);
+	queue_tell(domain);
 	domain_wake(domain);
 }
 
@@ -379,7 +404,7 @@ static struct item *take(struct queue_end *end, struct item *item)
 {
 	list_remove(&item->in_end);
 	end->ready_count--;
-	tell_turns(end->domain);
+	queue_tell(end->domain);
 	return item;
 }
 
@@ -435,7 +460,7 @@ void queue_return(struct item *item)
 	}
 	list_add_first(&end->ready, &item->in_end);
 	end->ready_count++;
-	tell_turns(domain);
+	queue_tell(domain);
 	domain_wake(domain);
 }
 
@@ -455,7 +480,7 @@ void queue_forget(struct domain *domain, uint64_t id)
 		return;
 	end_of(item)->ready_count--;
 	queue_defer(item);
-	tell_turns(domain);
+	queue_tell(domain);
 }
 
 void queue_finish(struct item *item, int64_t due_ms)

@@ -87,7 +87,13 @@ bool queue_at_rest(const struct queue *queue);
 void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
 		   uint64_t body_bytes);
 
-/* Reads on where needed, and tells turns what is ready. */
+/* A walk is under way. */
+bool queue_reading(const struct queue *queue);
+/* Would queue_fill read? */
+bool queue_wants_reading(const struct domain *domain);
+/* Tells the feed what is ready. */
+void queue_tell(struct domain *domain);
+/* Reads on where needed, and tells the feed what is ready. */
 void queue_fill(struct domain *domain);
 /* The same for a domain whose mail does not flow: only canaries are taken. */
 void queue_fill_canary(struct domain *domain);

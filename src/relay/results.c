@@ -262,7 +262,7 @@ static void tell_domain(struct outbound *out, const struct summary *sum)
 
 	if (sum->domain_reply == NULL) {
 		if (out->canary)
-			domain_canary_abandoned(&domain->flow);
+			domain_canary_gone(domain);
 		return;
 	}
 	results_words(sum->domain_reply, words, sizeof(words));

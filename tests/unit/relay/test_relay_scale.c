@@ -1,0 +1,150 @@
+/* Thousands of domains on one lane: the work that an event costs is counted. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/feed.h"
+#include "stage.h"
+
+enum {
+	DOMAINS = 5000,
+	MAILS = 1000,
+	REFUSED = 300,
+	LOOKS_MAX = 8, /* at domains, for one message from its arrival to its end */
+};
+
+static struct play *play_with_domains(void)
+{
+	struct play *play = play_new();
+	char name[64];
+
+	for (int i = 0; i < DOMAINS; i++) {
+		(void)snprintf(name, sizeof(name), "d%04d.example", i);
+		play_add_domain(play, name, "192.0.2.25");
+	}
+	return play;
+}
+
+static const struct feed *only_lane(const struct play *play)
+{
+	assert_int_equal(play->relay->feeds.count, 1);
+	return container_of(play->relay->feeds_by_name.next, struct feed, by_name);
+}
+
+/* One message for each of count domains, step apart. */
+static void mails(struct play *play, int count, int step)
+{
+	struct peer *peer = play_sender(play);
+	char text[512];
+
+	play_say(play, peer, "EHLO sender.example\r\n");
+	for (int i = 0; i < count; i++) {
+		(void)snprintf(text, sizeof(text),
+			       "MAIL FROM:<a@s.example>\r\nRCPT TO:<b@d%04d.example>\r\nDATA\r\n", i * step);
+		play_say(play, peer, text);
+		(void)play_read(peer);
+		play_say(play, peer, "x\r\n.\r\n");
+		assert_memory_equal(play_read(peer), "250", 3);
+	}
+	play_say(play, peer, "QUIT\r\n");
+}
+
+static void a_message_costs_no_look_at_every_domain(void **state)
+{
+	struct play *play = play_with_domains();
+	struct servers *servers = servers_new(play);
+	uint64_t before = only_lane(play)->members.looks;
+
+	for (int i = 0; i < MAILS / 100; i++) {
+		mails(play, 100, 7);
+		servers_work(servers, 2000, 20);
+	}
+	assert_int_equal(servers->messages, MAILS);
+	assert_in_range(only_lane(play)->members.looks - before, MAILS, LOOKS_MAX * MAILS);
+	free(servers);
+	play_free(play);
+}
+
+static const char *down(struct servers *servers, size_t peer, const char *line)
+{
+	return strncmp(line, "EHLO", 4) == 0 ? "421 4.3.2 not now\r\n" : NULL;
+}
+
+/* The first that came up is not read to its end before the others have their turn, and what is in memory has
+ * a bound that does not grow with the number of domains. */
+static void a_backlog_of_many_domains_is_read_in_turns(void **state)
+{
+	struct play *play = play_with_domains();
+	struct servers *servers = servers_new(play);
+	uint32_t most = 0;
+
+	servers->reply = down;
+	mails(play, 1, 1);
+	servers_work(servers, 3000, 100);
+	assert_int_equal(only_lane(play)->lane.state, LANE_DOWN);
+	mails(play, 100, 0);
+	mails(play, MAILS - 101, 5);
+	servers_work(servers, 1000, 100);
+	servers->reply = NULL;
+
+	uint64_t before = only_lane(play)->members.looks;
+	for (int i = 0; i < 6000 && servers->messages < MAILS; i++) {
+		servers_work(servers, 20, 20);
+		const struct members *members = &only_lane(play)->members;
+		uint32_t ahead = members->ready + QUEUE_PAGE * members->reading;
+		most = ahead > most ? ahead : most;
+	}
+	assert_int_equal(servers->messages, MAILS);
+	assert_int_equal(stage_times(servers->delivered, "b@d0000.example"), 102);
+	assert_in_range(most, 100, FEED_READ_AHEAD + 2 * QUEUE_PAGE);
+	/* Each domain once when the lane came up, and the messages. */
+	assert_in_range(only_lane(play)->members.looks - before, MAILS, DOMAINS + LOOKS_MAX * MAILS);
+	free(servers);
+	play_free(play);
+}
+
+/* A server that refuses hundreds of domains serves one all the same. */
+static const char *only_the_last(struct servers *servers, size_t peer, const char *line)
+{
+	if (strncmp(line, "RCPT", 4) == 0 && strstr(line, "d4999") == NULL)
+		return "550 5.7.1 relaying denied\r\n";
+	return NULL;
+}
+
+static void many_that_are_refused_leave_a_neighbour_alone(void **state)
+{
+	struct play *play = play_with_domains();
+	struct servers *servers = servers_new(play);
+	struct peer *peer;
+
+	servers->reply = only_the_last;
+	mails(play, REFUSED, 5);
+	do
+		servers_work(servers, 1000, 20);
+	while (only_lane(play)->members.ready > 0); /* until each has been refused once */
+	assert_int_equal(servers->messages, 0);
+
+	peer = play_sender(play);
+	play_say(play, peer, "EHLO s\r\nMAIL FROM:<a@s.example>\r\nRCPT TO:<b@d4999.example>\r\nDATA\r\n");
+	play_say(play, peer, "x\r\n.\r\n");
+	assert_in_range(only_lane(play)->members.canary_count, 20,
+			REFUSED); /* they wait for their turn too */
+	servers_work(servers, 400, 20);
+	assert_int_equal(servers->messages, 1);
+	free(servers);
+	play_free(play);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_message_costs_no_look_at_every_domain),
+	    cmocka_unit_test(a_backlog_of_many_domains_is_read_in_turns),
+	    cmocka_unit_test(many_that_are_refused_leave_a_neighbour_alone),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -2,7 +2,6 @@
 
 #include "base/check.h"
 #include "lane/tuning.h"
-#include "lane/words.h"
 
 struct steps { /* minutes; the last one goes on for ever */
 	uint8_t count;
@@ -32,23 +31,24 @@ static int64_t step_ms(const struct steps *steps, uint32_t attempts)
 	return (int64_t)steps->minutes[at] * 60 * 1000;
 }
 
-static const struct steps *recipient_backoff(const struct verdict_event *event)
+static const struct steps *own_steps(const struct verdict_result *result)
 {
-	if (words_any(event->text,
-		      "greylist*|graylist*|grey-list*|gray-list*|grey list*|gray list*|postgrey"))
+	if (result->reason == REASON_GREYLISTED)
 		return &greylist_steps;
-	if (event->class == 4 && event->subject == 2 && event->detail == 0)
-		return &greylist_steps; /* 450 4.2.0, the status that greylisting uses */
-	if (event->class == 4 && event->subject == 3)
-		return &unwell_steps;
-	return &recipient_steps;
+	if (result->verdict == VERDICT_MESSAGE)
+		return &message_steps;
+	return result->kind == LANE_KIND_4XX ? &unwell_steps : &recipient_steps;
 }
 
-static const struct steps *message_backoff(const struct verdict_event *event)
+/* The server's own hint is better than our guess, but only the first time: who hints at the same five minutes
+ * for a week means something else. */
+static int64_t own_ms(const struct verdict_result *result, uint32_t attempts)
 {
-	return words_any(event->text, "greylist*|graylist*|grey-list*|gray-list*|try again later*")
-		   ? &greylist_steps
-		   : &message_steps;
+	int64_t hint_ms = (int64_t)result->delay_s * 1000 + BACKOFF_AFTER_HINT_MS;
+
+	if (result->delay_s != 0 && (attempts <= BACKOFF_HINTS_HEEDED || result->reason == REASON_GREYLISTED))
+		return hint_ms;
+	return step_ms(own_steps(result), attempts);
 }
 
 /* Our own system refused (no sockets, no memory): without a pause this would spin. */
@@ -61,13 +61,12 @@ static int64_t local_ms(uint32_t attempts)
 	return wait_ms < BACKOFF_LOCAL_MAX_MS ? wait_ms : BACKOFF_LOCAL_MAX_MS;
 }
 
-int64_t verdict_backoff_ms(enum verdict verdict, const struct verdict_event *event, uint32_t attempts)
+int64_t verdict_backoff_ms(const struct verdict_result *result, uint32_t attempts)
 {
-	switch (verdict) {
+	switch (result->verdict) {
 	case VERDICT_RECIPIENT:
-		return step_ms(recipient_backoff(event), attempts);
 	case VERDICT_MESSAGE:
-		return step_ms(message_backoff(event), attempts);
+		return own_ms(result, attempts);
 	case VERDICT_REFUSED:
 	case VERDICT_DOMAIN:
 		return step_ms(&refused_steps, attempts);
@@ -76,7 +75,7 @@ int64_t verdict_backoff_ms(enum verdict verdict, const struct verdict_event *eve
 	case VERDICT_UNKNOWN:
 		return step_ms(&unknown_steps, attempts);
 	case VERDICT_LATER:
-		return event->what == VERDICT_CONN_LOCAL ? local_ms(attempts) : 0;
+		return result->reason == REASON_OWN_SYSTEM ? local_ms(attempts) : 0;
 	case VERDICT_OK:
 	case VERDICT_HOST:
 	case VERDICT_CONN_LIMIT:

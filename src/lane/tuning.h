@@ -20,6 +20,9 @@
 /* Our own system refused a socket or memory: soon again, but no spinning. */
 #define BACKOFF_LOCAL_MS     1000
 #define BACKOFF_LOCAL_MAX_MS 60000
+/* A clock that is a little slower than the server's must not come a second too early. */
+#define BACKOFF_AFTER_HINT_MS 2000
+#define BACKOFF_HINTS_HEEDED  3
 
 /* --- domain queues --- */
 

@@ -1,15 +1,18 @@
 /* What an event at a customer's server says, and about whom: host, rate, domain, recipient, message, us, or
  * nothing.
  *
- * Judged by stage first, then enhanced status code, then text; the basic code comes last. The table is in
- * verdict.c, one row a rule, in order, first match wins, written so that a person can read it. Pure.
+ * Judged by stage first, then enhanced status code and text; the basic code comes last. The table is in
+ * verdict_rules.c, one row a rule, in order, first match wins, written so that a person can read it;
+ * doc/verdicts.md explains it. Pure.
  *
- * In this version no refusal ends a message: 5yz are kept like 4yz, with the reason shown.
+ * In this version no refusal ends a message: 5yz are kept like 4yz, with the reason shown. The verdict only
+ * sorts; what follows from many of them is the matter of lane.h and domain_state.h.
  */
 #ifndef LANE_VERDICT_H
 #define LANE_VERDICT_H
 
 #include "base/slice.h"
+#include "lane/verdict_reason.h"
 
 /* how far it had come; the relay maps the client machine's stages to these */
 enum verdict_stage {
@@ -17,7 +20,7 @@ enum verdict_stage {
 	VERDICT_AT_BANNER = 1,
 	VERDICT_AT_EHLO = 2,
 	VERDICT_AT_TLS = 3,
-	VERDICT_AT_MAIL = 4,
+	VERDICT_AT_MAIL = 4, /* and RSET, and what an idle session says: the next transaction never began */
 	VERDICT_AT_RCPT = 5,
 	VERDICT_AT_DATA = 6,
 	VERDICT_AT_BODY = 7,
@@ -86,19 +89,41 @@ const char *
 lane_kind_name(enum lane_kind kind); /* "refused", "timeout", ... as in the JSON of status; "" for NONE */
 const char *verdict_name(enum verdict verdict);
 
+/* What a refusal after the envelope (DATA, body, dot) says about one of several recipients. */
+enum verdict_whole {
+	WHOLE_NO = 0, /* it is about this recipient, or there is one only, or it is not about mail at all */
+	/* Nothing certain: each is to be tried once by itself. The words speak of the message. */
+	WHOLE_MESSAGE = 1,
+	/* The same, and the words speak of an address, or of nothing: this server may refuse all for one that
+	 * it does not know (Exchange does), so the lane had better send one recipient at a time for a while.
+	 */
+	WHOLE_ADDRESS = 2,
+};
+
+enum {
+	VERDICT_DELAY_MIN_S =
+	    10, /* a shorter hint is a courtesy; asking at once again starts greylists anew */
+	VERDICT_DELAY_MAX_S = 3600, /* a server cannot park mail for longer than we would wait by ourselves */
+};
+
 struct verdict_result {
 	enum verdict verdict;
 	/* Of HOST, CONN_LIMIT, RATE, PRESSURE, BUSY and UNKNOWN. RECIPIENT with 4XX is a 4.3.x at RCPT: the
 	 * domain's mail system is unwell; a back-off of its own, and no proof that the host is up. (452 4.3.x
 	 * there is PRESSURE: it is the reply of a whole server under back pressure.) */
 	enum lane_kind kind;
-	const char *rule; /* the row that matched, in words, for log and trace */
+	enum verdict_reason reason; /* see verdict_reason.h; verdict_reason_is_us: alarm, also for a HOST */
+	enum verdict_whole whole;
+	/* "Try again in 5 minutes", within the bounds above; 0: no hint. Of REFUSED and the 4yz replies about
+	 * a recipient, a message, or a rate. */
+	uint32_t delay_s;
 };
 
+/* Never fails: a reply that no row knows is judged by its code and stage. event->text may hold any bytes. */
 struct verdict_result verdict_judge(const struct verdict_event *event);
 
-/* Back-off of a recipient or message of its own, by verdict and how often it was tried (1: the first
+/* Back-off of a recipient or message of its own, by result and how often it was tried (1: the first
  * refusal), in ms. */
-int64_t verdict_backoff_ms(enum verdict verdict, const struct verdict_event *event, uint32_t attempts);
+int64_t verdict_backoff_ms(const struct verdict_result *result, uint32_t attempts);
 
 #endif

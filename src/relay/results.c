@@ -89,26 +89,22 @@ static bool is_own(enum verdict verdict)
 }
 
 static struct verdict_result judge(const struct client_outcome *outcome, const struct outbound *out,
-				   uint32_t accepted_before, struct verdict_event *ret_event)
+				   uint32_t accepted_before)
 {
-	*ret_event = results_event(outcome, out, accepted_before);
+	struct verdict_event event = results_event(outcome, out, accepted_before);
 #ifdef DEFECT_LOST_IS_OK /* seeded defect: a closed connection is taken for success */
 	if (outcome->end == CLIENT_LOST)
-		return (struct verdict_result){.verdict = VERDICT_OK, .rule = "defect"};
+		return (struct verdict_result){.verdict = VERDICT_OK, .reason = REASON_ACCEPTED};
 #endif
 	if (outcome->end == CLIENT_ACCEPTED)
-		return (struct verdict_result){.verdict = VERDICT_OK, .rule = "accepted"};
+		return (struct verdict_result){.verdict = VERDICT_OK, .reason = REASON_ACCEPTED};
 	if (out->body_failed) /* our fault: says nothing of the server */
-		return (struct verdict_result){.verdict = VERDICT_MESSAGE,
-					       .rule = "the stored message cannot be read"};
+		return (struct verdict_result){.verdict = VERDICT_MESSAGE, .reason = REASON_UNREADABLE};
 	if (outcome->end == CLIENT_NOT_TRIED && outcome->stage != CLIENT_STAGE_FEATURE)
-		return (struct verdict_result){.verdict = VERDICT_LATER, .rule = "not tried"};
-	struct verdict_result result = verdict_judge(ret_event);
-	if (out->split && outcome->stage >= CLIENT_STAGE_DATA && is_own(result.verdict) &&
-	    result.verdict != VERDICT_UNKNOWN)
-		return (struct verdict_result){.verdict = VERDICT_LATER,
-					       .rule =
-						   "refused as a whole: its recipients are tried one by one"};
+		return (struct verdict_result){.verdict = VERDICT_LATER, .reason = REASON_NOT_TRIED};
+	struct verdict_result result = verdict_judge(&event);
+	if (out->split && result.whole != WHOLE_NO)
+		return (struct verdict_result){.verdict = VERDICT_LATER, .reason = REASON_SPLIT};
 	return result;
 }
 
@@ -128,7 +124,7 @@ static const char *status_word(enum verdict verdict)
 }
 
 static void log_recipient(const struct outbound *out, const struct store_recipient *recipient,
-			  enum verdict verdict, const char *rule, const struct reply *reply)
+			  const struct verdict_result *result, const struct reply *reply)
 {
 	struct relay *relay = out->relay;
 	char status[16], words[REPLY_TEXT_MAX + 32];
@@ -142,8 +138,10 @@ static void log_recipient(const struct outbound *out, const struct store_recipie
 	log_event(relay->ports.log, LOG_LEVEL_INFO, "delivery", out->item->id, "",
 		  LOG_TEXT("from", out->item->envelope.reverse_path), LOG_TEXT("to", recipient->forward_path),
 		  LOG_TEXT("relay", slice_of(out->relay_text)), LOG_NUMBER("delay_ms", delay_ms),
-		  LOG_TEXT("dsn", slice_of(status)), LOG_TEXT("status", slice_of(status_word(verdict))),
-		  LOG_TEXT("verdict", slice_of(rule)), LOG_TEXT("reply", slice_of(words)));
+		  LOG_TEXT("dsn", slice_of(status)),
+		  LOG_TEXT("status", slice_of(status_word(result->verdict))),
+		  LOG_TEXT("verdict", slice_of(verdict_reason_name(result->reason))),
+		  LOG_TEXT("reply", slice_of(words)));
 }
 
 /* --- the record --- */
@@ -160,23 +158,24 @@ static struct slice keep_words(struct outbound *out, const struct reply *reply)
 	return copy;
 }
 
-static void add_change(struct outbound *out, uint32_t index, const struct verdict_event *event,
-		       enum verdict verdict, const struct reply *reply)
+static void add_change(struct outbound *out, uint32_t index, const struct verdict_result *result,
+		       const struct reply *reply)
 {
 	const struct item *item = out->item;
 	const struct store_recipient *recipient = &item->envelope.recipients[index];
-	int64_t backoff_ms = verdict_backoff_ms(verdict, event, recipient->attempts + 1);
+	bool ok = result->verdict == VERDICT_OK;
+	int64_t backoff_ms = verdict_backoff_ms(result, recipient->attempts + 1);
 	struct store_change *change = &out->changes[out->change_count++];
 
 	*change = (struct store_change){
 	    .recipient = item->recipient_index[index],
-	    .state = verdict == VERDICT_OK ? STORE_DELIVERED : STORE_QUEUED,
+	    .state = ok ? STORE_DELIVERED : STORE_QUEUED,
 	    .attempts = recipient->attempts + 1,
-	    .not_before_ms = verdict == VERDICT_OK ? 0 : out->relay->now.wall_ms + backoff_ms,
+	    .not_before_ms = ok ? 0 : out->relay->now.wall_ms + backoff_ms,
 	    .reply = keep_words(out, reply),
 	    .relay = slice_of(out->relay_text),
 	};
-	if (verdict != VERDICT_OK && change->not_before_ms < out->due_ms)
+	if (!ok && change->not_before_ms < out->due_ms)
 		out->due_ms = change->not_before_ms;
 }
 
@@ -334,32 +333,35 @@ static const struct client_outcome *outcome_of(const struct outbound *out, uint3
 
 /* RECOVERY §1.5: a refusal after the envelope says nothing about any one of several recipients; some servers
  * refuse all for one that they do not know (Exchange does). */
-static bool refused_as_a_whole(const struct outbound *out)
+static enum verdict_whole refused_as_a_whole(const struct outbound *out)
 {
+	enum verdict_whole whole = WHOLE_NO;
 	uint32_t refused = 0;
 
 	for (uint32_t i = 0; i < out->transaction.recipient_count; i++) {
 		const struct client_outcome *outcome = outcome_of(out, i);
 		bool late = outcome->stage == CLIENT_STAGE_DATA || outcome->stage == CLIENT_STAGE_DOT;
-		refused += outcome->end == CLIENT_REPLIED && late;
+		if (outcome->end != CLIENT_REPLIED || !late)
+			continue;
+		refused++;
+		struct verdict_event event = results_event(outcome, out, 0);
+		whole = verdict_judge(&event).whole;
 	}
-	return refused > 1;
+	return refused > 1 ? whole : WHOLE_NO;
 }
 
 static void judge_recipient(struct outbound *out, uint32_t index, struct summary *sum)
 {
 	const struct client_outcome *outcome = outcome_of(out, index);
-	struct verdict_event event;
-	struct verdict_result result = judge(outcome, out, sum->ok, &event);
+	struct verdict_result result = judge(outcome, out, sum->ok);
 	bool tired = result.verdict == VERDICT_LATER && out->item->returns >= RETURNS_MAX;
 
 	if (tired) /* it came back again and again without any verdict: not at once any more */
 		result.verdict = VERDICT_MESSAGE;
 	sum_up(sum, &result, &outcome->reply, index);
-	log_recipient(out, &out->item->envelope.recipients[index], result.verdict, result.rule,
-		      &outcome->reply);
+	log_recipient(out, &out->item->envelope.recipients[index], &result, &outcome->reply);
 	if (is_own(result.verdict))
-		add_change(out, index, &event, result.verdict, &outcome->reply);
+		add_change(out, index, &result, &outcome->reply);
 }
 
 static void count(struct relay *relay, const struct summary *sum)
@@ -386,8 +388,9 @@ void results_of(struct outbound *out)
 		timer_set(&relay->timers, &out->timer, relay->now.now_us + CLOCK_MS(RECORD_RETRY_MS));
 		return;
 	}
-	out->split = refused_as_a_whole(out);
-	if (out->split)
+	enum verdict_whole whole = refused_as_a_whole(out);
+	out->split = whole != WHOLE_NO;
+	if (whole == WHOLE_ADDRESS)
 		out->feed->single_until_us = relay->now.now_us + CLOCK_SECONDS(FEED_SINGLE_S);
 	for (uint32_t i = 0; i < recipients; i++)
 		judge_recipient(out, i, &sum);

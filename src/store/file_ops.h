@@ -29,6 +29,10 @@ struct file_ops {
 	/* May write less than asked for, as the system call may: the number of bytes. */
 	ssize_t (*pwritev)(void *context, int file, const struct iovec *pieces, int count, uint64_t offset);
 	ssize_t (*pread)(void *context, int file, void *to, size_t size, uint64_t offset);
+	/* The same, as far as it costs no waiting for the disk; -EAGAIN (or any error): use pread, elsewhere.
+	 */
+	ssize_t (*pread_cached)(void *context, int file, void *to, size_t size, uint64_t offset);
+	void (*advise)(void *context, int file, uint64_t offset, uint64_t size); /* this will be read soon */
 	int (*fdatasync)(void *context, int file);
 	int (*truncate)(void *context, int file, uint64_t size);
 	int (*allocate)(void *context, int file, uint64_t size); /* makes sure of the space from 0 to size */

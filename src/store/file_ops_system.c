@@ -63,6 +63,21 @@ static ssize_t system_pread(void *context, int file, void *to, size_t size, uint
 	return got < 0 ? -errno : got;
 }
 
+static ssize_t system_pread_cached(void *context, int file, void *to, size_t size, uint64_t offset)
+{
+	struct iovec piece = {.iov_base = to, .iov_len = size};
+
+	(void)context;
+	ssize_t got = preadv2(file, &piece, 1, (off_t)offset, RWF_NOWAIT);
+	return got < 0 ? -errno : got;
+}
+
+static void system_advise(void *context, int file, uint64_t offset, uint64_t size)
+{
+	(void)context;
+	(void)posix_fadvise(file, (off_t)offset, (off_t)size, POSIX_FADV_WILLNEED);
+}
+
 static int system_fdatasync(void *context, int file)
 {
 	(void)context;
@@ -148,6 +163,8 @@ static const struct file_ops system_ops = {
     .close = system_close,
     .pwritev = system_pwritev,
     .pread = system_pread,
+    .pread_cached = system_pread_cached,
+    .advise = system_advise,
     .fdatasync = system_fdatasync,
     .truncate = system_truncate,
     .allocate = system_allocate,

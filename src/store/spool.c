@@ -102,6 +102,8 @@ static void complete_write(struct spool *spool, struct spool_write *w)
 	} else if (w->message != NULL) {
 		message_end_done(w->message, w->result, w->reason);
 		return;
+	} else if (spool_hold_write(spool, w)) {
+		return;
 	} else {
 		done_result(&w->done, w->result, w->reason);
 	}
@@ -120,42 +122,19 @@ static void complete_writes(struct spool *spool, bool wait)
 	}
 }
 
-static void read_free(struct spool_read *read)
-{
-	arena_deinit(&read->arena);
-	free(read);
-}
-
-static void complete_reads(struct spool *spool)
-{
-	struct list ready;
-
-	list_init(&ready);
-	list_each_safe(node, after, &spool->reads) {
-		if (container_of(node, struct spool_read, node)->barrier > spool->done_seq)
-			continue;
-		list_remove(node);
-		list_add_last(&ready, node);
-	}
-	for (struct list *node; (node = list_first(&ready)) != NULL;) {
-		struct spool_read *read = container_of(node, struct spool_read, node);
-		list_remove(node);
-		spool_answer_read(spool, read);
-		read_free(read);
-	}
-}
-
 /* --- one turn ------------------------------------------------------------------------------------ */
 
 bool spool_work(struct store *store)
 {
 	struct spool *spool = spool_of(store);
-	bool wrote, kept;
+	bool wrote, kept, read = false;
 
 	check(!spool->config.threads);
 	wrote = writer_step(&spool->writer);
 	kept = keeper_step(&spool->keeper);
-	return wrote || kept;
+	while (reader_step(&spool->reader))
+		read = true;
+	return wrote || kept || read;
 }
 
 static void tell_state(struct spool *spool)
@@ -198,9 +177,13 @@ static void turn(struct spool *spool, bool wait)
 		spool_wake(spool); /* without memory: later */
 		return;
 	}
+	spool_take_bodies(spool, false);
+	spool_complete_reads(spool);
 	complete_writes(spool, wait);
 	refused_deliver(&spool->refused);
-	complete_reads(spool);
+	spool_complete_reads(spool);
+	if (wait)
+		spool_take_bodies(spool, true);
 	spool_call_rooms(spool);
 	spool_compact(spool);
 	index_read_end(spool->index);
@@ -279,8 +262,7 @@ static void free_lists(struct spool *spool)
 	}
 	list_each_safe(node, after, &spool->messages)
 		message_free(container_of(node, struct spool_message, node));
-	list_each_safe(node, after, &spool->reads)
-		read_free(container_of(node, struct spool_read, node));
+	spool_free_reads(spool);
 	list_each_safe(node, after, &spool->notes)
 		write_free(container_of(node, struct spool_write, node));
 }
@@ -299,6 +281,7 @@ static void spool_free(struct spool *spool)
 	overlay_free(spool->frozen);
 	counts_deinit(&spool->counts);
 	index_close(spool->index);
+	body_job_free(spool->compaction.job);
 	arena_deinit(&spool->compaction.arena);
 	arena_deinit(&spool->arena);
 	buffer_deinit(&spool->scratch);
@@ -311,7 +294,7 @@ static void spool_free(struct spool *spool)
 
 static bool waits(const struct spool *spool)
 {
-	return spool->done_seq < spool->asked_seq || !list_empty(&spool->reads) || spool->refused.count > 0 ||
+	return spool->done_seq < spool->asked_seq || spool_reads_wait(spool) || spool->refused.count > 0 ||
 	       spool->note_count > 0;
 }
 
@@ -333,6 +316,7 @@ static void spool_close(struct store *store)
 			   "the index could not be written at the end; the next start reads the log");
 	writer_stop(&spool->writer, false);
 	keeper_stop(&spool->keeper);
+	reader_stop(&spool->reader);
 	spool_free(spool);
 }
 
@@ -342,6 +326,7 @@ void spool_crash(struct store *store)
 
 	writer_stop(&spool->writer, true);
 	keeper_stop(&spool->keeper);
+	reader_stop(&spool->reader);
 	spool_free(spool);
 }
 
@@ -433,6 +418,13 @@ static int start(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 		if (error != 0)
 			keeper_stop(&spool->keeper);
 	}
+	if (error == 0) {
+		error = reader_start(&spool->reader, &spool->files, c->threads, c->wake, c->wake_owner);
+		if (error != 0) {
+			writer_stop(&spool->writer, true);
+			keeper_stop(&spool->keeper);
+		}
+	}
 	return error;
 }
 
@@ -448,6 +440,9 @@ static struct spool *spool_new(const struct spool_config *config)
 	spool->lock_file = -1;
 	spool->writer.log.file = -1;
 	list_init(&spool->reads);
+	list_init(&spool->held);
+	list_init(&spool->reader.queue);
+	list_init(&spool->reader.done);
 	list_init(&spool->messages);
 	list_init(&spool->rooms);
 	list_init(&spool->notes);

@@ -18,10 +18,11 @@
  * STORE_REASON_IO) until it is opened again; reads go on. An abort and a repeated commit of an UNKNOWN
  * message then stay UNKNOWN.
  *
- * With threads: one writer (append, sync) and one keeper (checkpoint, unlink). Without, poll does all the
- * work itself and every call is deterministic: this is how the simulation runs it.
+ * With threads: one writer (append, sync), one keeper (checkpoint, unlink) and two readers (bodies that are
+ * not in the page cache). Without, poll does all the work itself and every call is deterministic: this is how
+ * the simulation runs it.
  *
- * Known gaps: bodies are neither compressed nor encrypted; the reads of bodies run in the loop's thread.
+ * Known gaps: bodies are neither compressed nor encrypted.
  */
 #ifndef STORE_SPOOL_H
 #define STORE_SPOOL_H

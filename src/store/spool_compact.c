@@ -80,13 +80,41 @@ static int begin_copy(struct spool *spool, uint64_t id)
 	return 0;
 }
 
+static void forget_piece(struct compaction *c)
+{
+	body_job_free(c->job);
+	c->job = NULL;
+}
+
 static void give_up(struct spool *spool)
 {
 	struct store_message *copy = (struct store_message *)spool->compaction.copy;
 
+	forget_piece(&spool->compaction);
 	spool->compaction.copy = NULL;
 	if (copy != NULL)
 		spool_abort(copy, NULL, NULL);
+}
+
+static int next_piece(struct spool *spool, struct slice *ret_bytes)
+{
+	struct compaction *c = &spool->compaction;
+
+	if (c->job == NULL)
+		return spool_body_ask(spool, &c->entry, c->offset, FRAME_MAX, c, ret_bytes);
+	*ret_bytes = c->job->bytes;
+	return c->job->error;
+}
+
+void spool_compact_read(struct spool *spool, struct body_job *job)
+{
+	struct compaction *c = &spool->compaction;
+
+	c->reading = false;
+	if (c->copy != NULL)
+		c->job = job;
+	else /* given up meanwhile */
+		body_job_free(job);
 }
 
 /* A piece of the body, or the MOVE behind the last one. False: the log must catch up first. */
@@ -94,13 +122,18 @@ static bool go_on_copying(struct spool *spool)
 {
 	struct compaction *c = &spool->compaction;
 	struct store_message *copy = (struct store_message *)c->copy;
-	struct slice bytes;
+	struct slice bytes = SLICE("");
 
-	if (spool_credit(copy, NULL, NULL) < FRAME_MAX)
+	if (c->reading || spool_credit(copy, NULL, NULL) < FRAME_MAX)
 		return false;
-	int error = spool_read_body(spool, &c->entry, c->offset, FRAME_MAX, &bytes);
+	int error = next_piece(spool, &bytes);
+	if (error == ERR_BUSY) {
+		c->reading = true;
+		return false;
+	}
 	if (error == 0 && bytes.size > 0)
 		error = spool_append(copy, bytes);
+	forget_piece(c);
 	if (error != 0) {
 		give_up(spool);
 		return true;
@@ -164,6 +197,8 @@ void spool_compact(struct spool *spool)
 		c->victim = 0;
 		return;
 	}
+	if (c->reading)
+		return;
 	if (c->victim == 0)
 		choose(spool);
 	if (c->victim == 0)

@@ -13,6 +13,7 @@
 #include "store/counts.h"
 #include "store/spool.h"
 #include "store/spool_keeper.h"
+#include "store/spool_reader.h"
 
 enum {
 	ORDER_SLOTS = 1024,		     /* of the table that keeps operations on one message in order */
@@ -20,7 +21,7 @@ enum {
 	MESSAGE_CREDIT_BYTES = 4 * FRAME_MAX,
 	NOTES_MAX = 4096,  /* refusals at the door that wait to be written: more are dropped and counted */
 	NOTES_BATCH = 256, /* so many are written without waiting for company */
-	SPOOL_READ_MAX = 256 * 1024,
+	SPOOL_READ_MAX = BODY_BYTES_MAX,
 	OVERLAY_BYTES = 32 * 1024 * 1024, /* memory of the overlay that makes a checkpoint due */
 };
 
@@ -83,12 +84,22 @@ struct spool_read {
 	struct slice first, second;
 };
 
+/* Operations on messages whose ids share a slot keep their order. */
+struct order_slot {
+	uint64_t last_write; /* asked for */
+	uint32_t reads;	     /* finds and bodies asked for and not answered */
+	uint32_t jobs;	     /* of them, those that the reader has */
+	uint32_t held;	     /* writes that are done, whose owners are told after a read before them */
+};
+
 struct compaction {
 	uint64_t victim;	    /* number of the segment, 0: none */
 	struct spool_message *copy; /* under way */
 	struct spool_entry entry;   /* of what is copied */
 	struct arena arena;
 	uint64_t offset;
+	bool reading;	       /* the reader has a piece of it */
+	struct body_job *job;  /* the piece */
 	struct index_key next; /* place to go on from */
 	uint64_t looked_at;    /* number of checkpoints when a victim was looked for last */
 };
@@ -102,6 +113,7 @@ struct spool {
 	struct spool_index *index;
 	struct spool_writer writer;
 	struct keeper keeper;
+	struct spool_reader reader;
 	bool running; /* writer and keeper are started */
 
 	struct overlay *active, *frozen;
@@ -118,10 +130,12 @@ struct spool {
 	bool checkpointing, rebuilding, recovering, broken, reported_dead, reported_full, closing;
 
 	struct list reads, messages, rooms;
+	struct list held;     /* writes: see struct order_slot */
+	uint32_t bodies_read; /* that the reader has */
 	struct list notes;
 	size_t note_count;
-	uint64_t asked_seq, done_seq; /* of writes */
-	uint64_t order[ORDER_SLOTS]; /* last write asked for, by hash of the message's id; pairs use slot 0 */
+	uint64_t asked_seq, done_seq;	      /* of writes */
+	struct order_slot order[ORDER_SLOTS]; /* by hash of the message's id; pairs use slot 0 */
 	struct refused refused;
 	struct arena arena; /* of one completion */
 	struct buffer scratch;
@@ -151,7 +165,7 @@ void write_free(struct spool_write *write); /* NULL: nothing */
 void write_submit(struct spool *spool, struct spool_write *write, uint64_t order_id);
 void write_refuse(struct spool *spool, struct spool_write *write, struct done done);
 void spool_answer(struct spool *spool, struct done done, enum store_result result, enum store_reason reason);
-uint64_t *spool_order_slot(struct spool *spool, uint64_t id);
+struct order_slot *spool_order_slot(struct spool *spool, uint64_t id);
 void spool_flush_notes(struct spool *spool);
 
 void spool_walk(struct store *store, uint32_t domain, uint64_t after, size_t max, store_walk_done *done,
@@ -202,6 +216,16 @@ int spool_apply_forget(struct spool *spool, struct slice payload,
 nodiscard int spool_pair_now(struct spool *spool, struct slice key, struct slice *ret_value,
 			     uint64_t *ret_segment);
 
+/* --- spool_reading.c: the order of answers, and bodies -------------------------------------------- */
+void spool_read_queue(struct spool *spool, struct spool_read *read);
+void spool_take_bodies(struct spool *spool, bool wait); /* that the reader has brought */
+void spool_complete_reads(struct spool *spool);
+/* True: a read of this message was asked for before and is not answered; the write's owner is told after it.
+ */
+bool spool_hold_write(struct spool *spool, struct spool_write *write);
+bool spool_reads_wait(const struct spool *spool);
+void spool_free_reads(struct spool *spool); /* without answers; the reader has stopped */
+
 /* --- spool_lookup.c: answering ------------------------------------------------------------------- */
 void spool_answer_read(struct spool *spool, struct spool_read *read);
 void spool_answer_ends(struct spool *spool, const struct spool_read *read); /* spool_answer.c */
@@ -213,9 +237,11 @@ nodiscard int spool_collect(struct spool *spool, uint32_t domain, uint64_t after
 void spool_count(const struct store *store, uint32_t domain, struct store_counts *ret_counts);
 
 /* --- spool_body.c: reading bodies ---------------------------------------------------------------- */
-/* Up to max bytes (<= SPOOL_READ_MAX) from offset, into spool->body. ERR_CORRUPT, ERR_IO. */
-nodiscard int spool_read_body(struct spool *spool, const struct spool_entry *entry, uint64_t offset,
-			      size_t max, struct slice *ret_bytes);
+/* Up to max bytes (<= SPOOL_READ_MAX) from offset, lent until the next call; ERR_BUSY: not in memory,
+ * spool_body_take gives them to this owner later. ERR_CORRUPT, ERR_IO, ERR_MEMORY. */
+nodiscard int spool_body_ask(struct spool *spool, const struct spool_entry *entry, uint64_t offset,
+			     size_t max, void *owner, struct slice *ret_bytes);
+struct body_job *spool_body_take(struct spool *spool, bool wait); /* NULL: none has come */
 
 /* --- spool_checkpoint.c -------------------------------------------------------------------------- */
 bool spool_checkpoint_due(const struct spool *spool);
@@ -240,6 +266,7 @@ nodiscard int spool_index_open(struct spool *spool, char ret_message[SPOOL_MESSA
 bool spool_index_writable(const struct spool *spool);
 
 /* --- spool_compact.c ----------------------------------------------------------------------------- */
-void spool_compact(struct spool *spool); /* one step */
+void spool_compact(struct spool *spool);			    /* one step */
+void spool_compact_read(struct spool *spool, struct body_job *job); /* what it asked for; frees it */
 
 #endif

@@ -31,6 +31,7 @@ struct spool_write {
 	uint32_t last_at;      /* where in run it begins */
 	bool grows;	       /* new mail: may not use the reserve */
 	uint64_t seq;
+	uint64_t id; /* of the message, for the order of operations; 0: none */
 	/* Set by the log: */
 	enum store_result result;
 	enum store_reason reason;

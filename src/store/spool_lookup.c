@@ -173,46 +173,7 @@ void spool_count(const struct store *store, uint32_t domain, struct store_counts
 	index_read_end(spool->index);
 }
 
-/* --- bodies -------------------------------------------------------------------------------------- */
-
-/* A message that cannot be read leaves the queue for good, so that nobody tries it again and again. */
-static void set_aside(struct spool *spool, uint64_t id)
-{
-	struct spool_write *w = write_new(RECORD_ASIDE, false, done_plain(NULL, NULL));
-
-	if (w == NULL || spool_id_encode(&w->run, id) != 0) {
-		write_free(w);
-		return;
-	}
-	write_submit(spool, w, id);
-	spool_tell(spool, SPOOL_EVENT_ASIDE, id, (struct position){.segment = 0},
-		   "a stored message is damaged: it is set aside and will not be delivered");
-}
-
-static void answer_body(struct spool *spool, const struct spool_read *read)
-{
-	struct spool_entry entry;
-	struct slice blob, bytes;
-	int error = spool_blob(spool, read->id, &blob);
-
-	if (error == ERR_MISSING) {
-		done_result(&read->done, STORE_FAILED, STORE_REASON_MISSING);
-		return;
-	}
-	if (error == 0)
-		error = spool_entry_decode(blob, &spool->arena, &entry);
-	if (error == 0)
-		error = spool_read_body(spool, &entry, read->offset, read->max, &bytes);
-	if (error == ERR_CORRUPT) {
-		set_aside(spool, read->id);
-		done_result(&read->done, STORE_FAILED, STORE_REASON_CORRUPT);
-	} else if (error != 0) {
-		done_result(&read->done, STORE_FAILED,
-			    error == ERR_MEMORY ? STORE_REASON_MEMORY : STORE_REASON_IO);
-	} else {
-		read->done.call.read(read->done.owner, STORE_OK, STORE_REASON_NONE, bytes);
-	}
-}
+/* --- all -------------------------------------------------------------------------------------- */
 
 void spool_answer_read(struct spool *spool, struct spool_read *read)
 {
@@ -227,9 +188,6 @@ void spool_answer_read(struct spool *spool, struct spool_read *read)
 	case READ_FIND:
 		answer_find(spool, read);
 		return;
-	case READ_BODY:
-		answer_body(spool, read);
-		return;
 	case READ_ENDS:
 		spool_answer_ends(spool, read);
 		return;
@@ -239,6 +197,7 @@ void spool_answer_read(struct spool *spool, struct spool_read *read)
 	case READ_SCAN:
 		spool_answer_scan(spool, read);
 		return;
+	case READ_BODY: /* spool_reading.c */
 	default:
 		check_never();
 	}

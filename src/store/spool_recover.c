@@ -145,8 +145,9 @@ static void forget_lost_rows(struct recovery *r)
 
 	for (size_t i = 0; i < table->count; i++) {
 		struct segment *s = &table->rows[i];
-		if (s->live == 0 && bsearch(&s->number, r->segments, r->segment_count, sizeof(*r->segments),
-					    ascending) == NULL)
+		bool there = r->segment_count > 0 && bsearch(&s->number, r->segments, r->segment_count,
+							     sizeof(*r->segments), ascending) != NULL;
+		if (s->live == 0 && !there)
 			s->gone = true;
 	}
 }

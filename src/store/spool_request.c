@@ -40,7 +40,7 @@ void write_refuse(struct spool *spool, struct spool_write *write, struct done do
 	spool_wake(spool);
 }
 
-uint64_t *spool_order_slot(struct spool *spool, uint64_t id)
+struct order_slot *spool_order_slot(struct spool *spool, uint64_t id)
 {
 	return &spool->order[id == 0 ? 0 : 1 + (id * UINT64_C(0x9e3779b97f4a7c15) >> 40) % (ORDER_SLOTS - 1)];
 }
@@ -56,7 +56,8 @@ void write_submit(struct spool *spool, struct spool_write *write, uint64_t order
 	if (spool->note_count > 0 && write->kind != RECORD_NOTE)
 		spool_flush_notes(spool); /* company */
 	write->seq = ++spool->asked_seq;
-	*spool_order_slot(spool, order_id) = write->seq;
+	write->id = order_id;
+	spool_order_slot(spool, order_id)->last_write = write->seq;
 	writer_queue(&spool->writer, write);
 }
 
@@ -142,12 +143,6 @@ static struct spool_read *read_new(enum read_kind kind, struct done done)
 	return r;
 }
 
-static void read_submit(struct spool *spool, struct spool_read *read)
-{
-	list_add_last(&spool->reads, &read->node);
-	spool_wake(spool);
-}
-
 static void read_refuse(struct spool *spool, struct spool_read *read, struct done done)
 {
 	if (read != NULL)
@@ -171,7 +166,7 @@ void spool_answer(struct spool *spool, struct done done, enum store_result resul
 	r->result = result;
 	r->reason = reason;
 	r->barrier = spool->asked_seq; /* behind what was asked for before, on whichever message */
-	read_submit(spool, r);
+	spool_read_queue(spool, r);
 }
 
 void spool_walk(struct store *store, uint32_t domain, uint64_t after, size_t max, store_walk_done *done,
@@ -186,7 +181,7 @@ void spool_walk(struct store *store, uint32_t domain, uint64_t after, size_t max
 	r->domain = domain;
 	r->id = after;
 	r->max = max < STORE_WALK_MAX ? max : STORE_WALK_MAX;
-	read_submit(spool_of(store), r);
+	spool_read_queue(spool_of(store), r);
 }
 
 void spool_find(struct store *store, uint64_t id, store_walk_done *done, void *owner)
@@ -198,8 +193,8 @@ void spool_find(struct store *store, uint64_t id, store_walk_done *done, void *o
 		return;
 	}
 	r->id = id;
-	r->barrier = *spool_order_slot(spool_of(store), id);
-	read_submit(spool_of(store), r);
+	r->barrier = spool_order_slot(spool_of(store), id)->last_write;
+	spool_read_queue(spool_of(store), r);
 }
 
 void spool_read(struct store *store, uint64_t id, uint64_t offset, size_t max, store_read_done *done,
@@ -214,8 +209,8 @@ void spool_read(struct store *store, uint64_t id, uint64_t offset, size_t max, s
 	r->id = id;
 	r->offset = offset;
 	r->max = max < SPOOL_READ_MAX ? max : SPOOL_READ_MAX;
-	r->barrier = *spool_order_slot(spool_of(store), id);
-	read_submit(spool_of(store), r);
+	r->barrier = spool_order_slot(spool_of(store), id)->last_write;
+	spool_read_queue(spool_of(store), r);
 }
 
 void spool_ends(struct store *store, int64_t since_ms, int64_t before_ms, uint64_t skip, size_t max,
@@ -233,7 +228,7 @@ void spool_ends(struct store *store, int64_t since_ms, int64_t before_ms, uint64
 	r->before_ms = before_ms;
 	r->skip = skip;
 	r->max = max < STORE_WALK_MAX ? max : STORE_WALK_MAX;
-	read_submit(spool_of(store), r);
+	spool_read_queue(spool_of(store), r);
 }
 
 static void ask_pairs(struct spool *spool, enum read_kind kind, struct slice first, struct slice second,
@@ -247,8 +242,8 @@ static void ask_pairs(struct spool *spool, enum read_kind kind, struct slice fir
 		return;
 	}
 	r->max = max < STORE_WALK_MAX ? max : STORE_WALK_MAX;
-	r->barrier = *spool_order_slot(spool, 0);
-	read_submit(spool, r);
+	r->barrier = spool_order_slot(spool, 0)->last_write;
+	spool_read_queue(spool, r);
 }
 
 void spool_get(struct store *store, struct slice key, store_pairs_done *done, void *owner)

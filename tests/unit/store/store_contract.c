@@ -440,6 +440,35 @@ static void a_message_is_readable_until_its_last_end(void **state)
 	assert_int_equal(help_find(c, 1)->count, 0);
 }
 
+static void body_came(void *owner, enum store_result result, enum store_reason reason, struct slice bytes)
+{
+	help_done(owner, result, reason);
+	assert_true(result != STORE_OK || bytes.size > 0);
+}
+
+/* What is read comes before what was asked for later, and is what it was. */
+static void a_read_comes_before_the_end_behind_it(void **state)
+{
+	enum { BODY = 5000 };
+	struct contract *c = *state;
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain_1, 1, 1);
+	struct store_change change = {.state = STORE_DELIVERED};
+	static char body[BODY];
+
+	for (uint64_t id = 1; id <= 20; id++) {
+		struct answer read = {.calls = 0}, again = {.calls = 0}, end = {.calls = 0};
+		assert_int_equal(help_commit(c, id, &e, SLICE("a"), slice_make(body, BODY)).result, STORE_OK);
+		c->store->ops->read(c->store, id, 0, BODY, body_came, &read);
+		c->store->ops->read(c->store, id, BODY / 2, BODY, body_came, &again);
+		c->store->ops->amend(c->store, id, 0, 0, &change, 1, 1, help_done, &end);
+		help_wait(c, &end);
+		assert_int_equal(read.result, STORE_OK);
+		assert_true(read.order < again.order && again.order < end.order);
+		assert_int_equal(end.result, STORE_OK);
+	}
+}
+
 static void a_recipient_may_have_ended_at_acceptance(void **state)
 {
 	struct contract *c = *state;
@@ -774,6 +803,7 @@ int store_contract(const struct contract_backend *backend)
 	    CASE(ops_on_one_message_complete_in_order),
 	    CASE(a_find_comes_after_the_amend_before_it),
 	    CASE(a_message_is_readable_until_its_last_end),
+	    CASE(a_read_comes_before_the_end_behind_it),
 	    CASE(a_recipient_may_have_ended_at_acceptance),
 	    CASE(end_records_are_kept_newest_first),
 	    CASE(totals_always_add_up),

@@ -1,8 +1,11 @@
 /* The spool with its threads on real files: many at once, and a process that is killed at any moment. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "store/spool_internal.h"
 
 #include "contract_help.h"
 #include "files_world.h"
@@ -226,11 +229,150 @@ static void killed_at_any_moment_it_loses_nothing(void **state)
 	files_destroy(world);
 }
 
+/* --- slow reads ------------------------------------------------------------------------------------ */
+
+/* A disk whose reads wait for the gate. Nothing is in memory. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t opened;
+	bool closed;
+	struct file_ops real;
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
+
+static void gate_close(bool closed)
+{
+	pthread_mutex_lock(&gate.lock);
+	gate.closed = closed;
+	pthread_cond_broadcast(&gate.opened);
+	pthread_mutex_unlock(&gate.lock);
+}
+
+static ssize_t gate_pread(void *context, int file, void *to, size_t size, uint64_t offset)
+{
+	pthread_mutex_lock(&gate.lock);
+	while (gate.closed)
+		pthread_cond_wait(&gate.opened, &gate.lock);
+	pthread_mutex_unlock(&gate.lock);
+	return gate.real.pread(context, file, to, size, offset);
+}
+
+static ssize_t nothing_cached(void *context, int file, void *to, size_t size, uint64_t offset)
+{
+	(void)context, (void)file, (void)to, (void)size, (void)offset;
+	return -EAGAIN;
+}
+
+struct late_body {
+	struct answer answer;
+	struct slice expected;
+};
+
+static void late_body_came(void *owner, enum store_result result, enum store_reason reason,
+			   struct slice bytes)
+{
+	struct late_body *b = owner;
+
+	assert_int_equal(result, STORE_OK);
+	assert_int_equal(bytes.size, b->expected.size);
+	assert_memory_equal(bytes.data, b->expected.data, bytes.size);
+	help_done(&b->answer, result, reason);
+}
+
+/* Its message is over, its segment dead and checkpoints go by: the bytes are still what they were, for as
+ * long as somebody reads them. Other mail goes on meanwhile. */
+static void a_slow_read_keeps_its_segment(void **state)
+{
+	static const struct contract_backend backend = {.name = "slow disk", .wait = files_wait};
+	struct files_world *world = files_make();
+	struct file_system files;
+	struct spool_state before, after;
+	struct answer end = {.calls = 0};
+	struct late_body body = {.answer = {.calls = 0}};
+	struct store_change change = {.state = STORE_DELIVERED};
+	static const uint32_t domain = 1;
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+	static char bytes[9000];
+
+	(void)state;
+	assert_int_equal(file_system_open(world->path, &files), 0);
+	struct file_ops ops = *files.ops;
+	gate.real = ops;
+	ops.pread = gate_pread;
+	ops.pread_cached = nothing_cached;
+	world->config.files = (struct file_system){.ops = &ops, .context = files.context};
+	world->config.slack_bytes = UINT64_C(1) << 40;
+	struct contract c = {.backend = &backend, .world = world, .store = files_open(world)};
+	assert_non_null(c.store);
+	struct spool *spool = spool_of(c.store);
+	body.expected = body_of(1, bytes);
+	assert_int_equal(help_commit(&c, 1, &e, SLICE(""), body.expected).result, STORE_OK);
+	gate_close(true);
+	c.store->ops->read(c.store, 1, 0, sizeof(bytes), late_body_came, &body);
+	c.store->ops->amend(c.store, 1, 0, 0, &change, 1, 1, help_done, &end);
+	spool_state(c.store, &before);
+	after = before;
+	for (uint64_t id = 2; after.freed_segments < before.freed_segments + 5; id++) {
+		char other[9000];
+		if (spool_order_slot(spool, id) == spool_order_slot(spool, 1))
+			continue; /* would wait for it */
+		assert_int_equal(help_commit(&c, id, &e, SLICE(""), body_of(id, other)).result, STORE_OK);
+		assert_int_equal(help_amend(&c, id, 0, 0, STORE_DELIVERED, "", 1).result, STORE_OK);
+		spool_state(c.store, &after);
+		assert_true(id < 3000);
+	}
+	assert_int_equal(body.answer.calls, 0);
+	assert_int_equal(end.calls, 0);
+	gate_close(false);
+	help_wait(&c, &end);
+	assert_int_equal(body.answer.calls, 1);
+	assert_true(body.answer.order < end.order);
+	assert_int_equal(end.result, STORE_OK);
+	c.store->ops->close(c.store);
+	file_system_close(&files);
+	files_destroy(world);
+}
+
+/* A crash and a close while the disk keeps a read waiting. */
+static void a_read_may_be_under_way_at_the_end(void **state)
+{
+	struct files_world *world = files_make();
+	struct file_system files;
+	static const struct contract_backend backend = {.name = "slow disk", .wait = files_wait};
+
+	(void)state;
+	assert_int_equal(file_system_open(world->path, &files), 0);
+	struct file_ops ops = *files.ops;
+	ops.pread_cached = nothing_cached;
+	world->config.files = (struct file_system){.ops = &ops, .context = files.context};
+	for (int crash = 0; crash < 2; crash++) {
+		struct contract c = {.backend = &backend, .world = world, .store = files_open(world)};
+		struct late_body body[20];
+		assert_non_null(c.store);
+		help_store(&c, (uint64_t)crash + 1, 1);
+		for (size_t i = 0; i < 20; i++) {
+			body[i] = (struct late_body){.expected = SLICE("Received")};
+			c.store->ops->read(c.store, (uint64_t)crash + 1, 0, 8, late_body_came, &body[i]);
+		}
+		c.store->ops->poll(c.store);
+		if (crash != 0)
+			spool_crash(c.store);
+		else
+			c.store->ops->close(c.store);
+		for (size_t i = 0; i < 20 && crash == 0; i++)
+			assert_int_equal(body[i].answer.calls, 1);
+	}
+	file_system_close(&files);
+	files_destroy(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(many_sessions_at_once),
 	    cmocka_unit_test(killed_at_any_moment_it_loses_nothing),
+	    cmocka_unit_test(a_slow_read_keeps_its_segment),
+	    cmocka_unit_test(a_read_may_be_under_way_at_the_end),
 	};
 
 	return cmocka_run_group_tests_name("spool threads", tests, NULL, NULL);

@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), '..', 'tests', 'e2e'))
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import harness  # noqa: E402
-from passthrough import machine  # noqa: E402
+from lib import machine  # noqa: E402
 
 CONTENT = b'From: alice@example.net\r\nSubject: held\r\n\r\nLater.\r\n'
 

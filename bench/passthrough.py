@@ -1,24 +1,17 @@
 #!/usr/bin/python3
-"""How long from the sender's 250 to the arrival at the destination: the relay in between and nothing else to do.
+"""Passing mail through: restante and Debian's Postfix between a sender and a destination that is up.
 
-Usage: bench/passthrough.py [MESSAGES], with RESTANTE=path of the program (default: build/release). Prints the median, the 90th and the
-99th percentile in milliseconds, and the machine. The arrival is when the destination has the whole message: before its 250.
+Usage: bench/passthrough.py [--rounds N] [--scale X] [low-load] [full-load]. low-load: one message of 3.7 KB after the other; the time
+from the sender's 250 to the arrival at the destination (when it has the whole message: before its own 250). full-load: 10 KiB
+messages on 50 connections, as fast as they go; the rate until the last one has arrived.
 """
-import os
-import platform
-import re
-import shutil
 import socket
-import statistics
-import sys
-import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), '..', 'tests', 'e2e'))
-import harness  # noqa: E402
+import lib
 
-BODY = b'x' * 70 + b'\r\n'
+MESSAGES = 1000  # one after the other
 
 
 class Destination(threading.Thread):
@@ -56,63 +49,66 @@ class Destination(threading.Thread):
         connection.close()
 
 
-def measure(relay, destination, count):
+def delays_ms(relay, destination, count):
+    """A negative one arrived before its sender had read the 250."""
+    sender = lib.Sender(relay.port)
     delays = []
-    with socket.create_connection(('127.0.0.1', relay.port)) as s:
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        file = s.makefile('rb')
-
-        def reply():
-            while (line := file.readline())[3:4] == b'-':
-                pass
-            return line
-
-        def say(line):
-            s.sendall(line)
-            answer = reply()
-            assert answer[:1] in b'23', answer
-        reply()
-        say(b'EHLO sender.example.net\r\n')
-        for number in range(count):
-            say(b'MAIL FROM:<alice@example.net>\r\n')
-            say(b'RCPT TO:<bob@example.com>\r\n')
-            say(b'DATA\r\n')
-            say(b'Subject: %d\r\n\r\n' % number + BODY * 50 + b'.\r\n')
-            acknowledged = time.perf_counter()
-            harness.wait_until(lambda number=number: number in destination.arrived, 60, 'message %d arrives' % number)
-            delays.append((destination.arrived[number] - acknowledged) * 1000)
+    for number in range(count):
+        _, acknowledged = sender.send(number)
+        lib.harness.wait_until(lambda number=number: number in destination.arrived, 60, 'message %d arrives' % number)
+        delays.append((destination.arrived[number] - acknowledged) * 1000)
+    sender.close()
     return delays
 
 
-def machine():
-    with open('/proc/cpuinfo', encoding='ascii', errors='replace') as file:
-        model = re.search(r'model name\s*: (.*)', file.read())
-    return '%s, %d processors, Linux %s' % (model.group(1) if model else platform.machine(),
-                                            len(os.sched_getaffinity(0)), platform.release())
+def one_after_the_other(kind, count):
+    with lib.work_folder() as folder:
+        destination = Destination()
+        destination.start()
+        relay = kind(folder, destination.port)
+        with lib.running(relay):
+            delays_ms(relay, destination, 20)  # warm
+            destination.arrived.clear()
+            return delays_ms(relay, destination, count)
 
 
-def passthrough(count):
-    """Delays in milliseconds, sorted. A negative one arrived before its sender had read the 250."""
-    folder = tempfile.mkdtemp(prefix='restante-bench-')
-    destination = Destination()
-    destination.start()
-    relay = harness.Relay(folder, '--domain', 'example.com=127.0.0.1:%d' % destination.port).start()
-    try:
-        measure(relay, destination, 20)  # warm
-        destination.arrived.clear()
-        return sorted(measure(relay, destination, count))
-    finally:
-        relay.stop()
-        shutil.rmtree(folder, True)
+def low_load(options):
+    p50, p99 = lib.Figures(), lib.Figures()
+    for _ in range(options.rounds):
+        for kind in lib.Restante, lib.Postfix:
+            delays = one_after_the_other(kind, options.count(MESSAGES, 20))
+            p50.add(kind.name, lib.percentile(delays, 0.5))
+            p99.add(kind.name, lib.percentile(delays, 0.99))
+    yield ('pass-through at low load, 250 to arrival, p50', '<= 2 ms', '%.2f ms (postfix %.2f ms)' % (
+        p50.median('restante'), p50.median('postfix')), p50.median('restante') <= 2)
+    yield ('pass-through at low load, 250 to arrival, p99', "<= Postfix's", '%.2f ms (postfix %.2f ms)' % (
+        p99.median('restante'), p99.median('postfix')), p99.median('restante') <= p99.median('postfix'))
 
 
-def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    delays = passthrough(count)
-    print('250 to arrival, %d messages of 3.7 KB one after the other: median %.2f ms, 90 %% %.2f ms, 99 %% %.2f ms' % (
-        count, statistics.median(delays), delays[count * 90 // 100], delays[count * 99 // 100]))
-    print(machine())
+def as_fast_as_it_goes(kind, count, figures):
+    with lib.work_folder() as folder:
+        sink = lib.Sink()
+        relay = kind(folder, sink.port)
+        with lib.running(sink, relay):
+            lib.source(relay.port, 50, 100)  # warm
+            lib.harness.wait_until(lambda: sink.count() == 100, 300, 'the first have arrived')
+            start = time.monotonic()
+            lib.source(relay.port, 50, count)
+            lib.harness.wait_until(lambda: sink.count() >= count + 100, 1800, 'all have arrived')
+            figures.add(kind.name, count / (sink.last_s - start))
 
+
+def full_load(options):
+    figures = lib.Figures()
+    for _ in range(options.rounds):
+        as_fast_as_it_goes(lib.Restante, options.count(30000, 200), figures)
+        as_fast_as_it_goes(lib.Postfix, options.count(3000, 200), figures)
+    ours, theirs = figures.median('restante'), figures.median('postfix')
+    yield ('pass-through at full load, 50 connections', '>= 6 x Postfix', '%.2f x (%.0f/s; postfix %.0f/s)' % (
+        ours / theirs, ours, theirs), ours >= 6 * theirs)
+
+
+WORKS = {'low-load': low_load, 'full-load': full_load}
 
 if __name__ == '__main__':
-    main()
+    lib.main(WORKS, __doc__)

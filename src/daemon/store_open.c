@@ -48,6 +48,11 @@ struct store *store_open(const char *kind, struct log *log, uint64_t seed, void 
 	    .wake_owner = owner,
 	    .report = report,
 	    .report_owner = log,
+#ifdef STORE_SMALL /* for tests: checkpoints, new segments and compaction in a second of mail */
+	    .segment_bytes = 1024 * 1024,
+	    .checkpoint_bytes = 256 * 1024,
+	    .slack_bytes = 1024 * 1024,
+#endif
 	};
 	struct store *store = NULL;
 	char message[SPOOL_MESSAGE_SIZE] = "";

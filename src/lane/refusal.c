@@ -81,14 +81,16 @@ static int64_t park_ms(uint32_t attempts)
 static void judge_proven(const struct refusal_event *event, struct refusal_advice *advice)
 {
 	bool known = event->standing >= LEDGER_LISTED;
-	uint32_t least = known ? REFUSAL_END_KNOWN_COUNT : REFUSAL_END_COUNT;
-	int64_t age_ms = known ? REFUSAL_END_KNOWN_MS : REFUSAL_END_MS;
+	/* Less than \"no such user\" may be a rule about senders, or a fault: it has its time to pass. */
+	bool slow = known || event->reason != REASON_NO_SUCH_USER;
+	uint32_t least = slow ? REFUSAL_END_KNOWN_COUNT : REFUSAL_END_COUNT;
+	int64_t age_ms = slow ? REFUSAL_END_KNOWN_MS : REFUSAL_END_MS;
 
 	advice->counted = true;
 	if (event->counted + 1 >= least && event->counted_ms >= age_ms)
 		advice->act = REFUSAL_END;
 	else
-		advice->park_ms = known ? park_ms(event->attempts) : REFUSAL_END_MS;
+		advice->park_ms = slow ? park_ms(event->attempts) : REFUSAL_END_MS;
 }
 
 static void judge_refused(struct refusal *r, const struct refusal_event *event, struct refusal_advice *advice,
@@ -186,7 +188,7 @@ struct refusal_advice refusal_event(struct refusal *r, const struct refusal_even
 		note_message(r, event, &advice, now_us);
 		break;
 	case VERDICT_RECIPIENT:
-		if (event->soft)
+		if (refusal_is_soft(event->reason))
 			refusal_note_soft(r, event, now_us);
 		break;
 	case VERDICT_US:

@@ -132,8 +132,8 @@ struct refusal_event {
 	enum verdict_stage stage;      /* OK at RCPT: the address was taken; OK at the dot: delivered */
 	uint64_t recipient, sender;    /* hashes of forward-path and reverse-path */
 	enum ledger_standing standing; /* of the recipient, before this */
-	bool soft;  /* RECIPIENT: a 4yz that is neither greylisting nor about the mailbox */
-	bool probe; /* it was the probe of a holding or doubted domain */
+	enum verdict_reason reason;    /* why: see verdict.h */
+	bool probe;		       /* it was the probe of a holding or doubted domain */
 	/* The recipient's refusals that counted so far (ledger entry), and how long ago the first was, in
 	 * the domain's time of service. */
 	uint32_t counted;
@@ -169,7 +169,7 @@ struct refusal_advice refusal_event(struct refusal *r, const struct refusal_even
 void refusal_check_out(struct refusal *r, int64_t now_us);
 bool refusal_is_witness(const struct refusal *r, uint64_t recipient);
 /* One recipient's answer: verdict, stage (MAIL when the server did not even take our reverse-path), recipient
- * and soft of the event. */
+ * and reason of the event. */
 void refusal_check_answer(struct refusal *r, const struct refusal_event *answer);
 /* All answers are there, or none could be had (no known recipient: asked false; the lane failed: asked true
  * without answers, it is wanted again later). Only held, released and alarm of the advice are set. */

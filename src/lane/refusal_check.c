@@ -134,7 +134,7 @@ void refusal_check_answer(struct refusal *r, const struct refusal_event *answer)
 		answer_refused(r, answer);
 		break;
 	case VERDICT_RECIPIENT:
-		if (answer->soft)
+		if (refusal_is_soft(answer->reason))
 			r->check_deferred++;
 		else /* a full mailbox is one */
 			r->check_accepted++;

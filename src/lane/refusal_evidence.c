@@ -202,6 +202,12 @@ bool refusal_note_content(struct refusal *r, const struct refusal_event *event)
 	return true;
 }
 
+bool refusal_is_soft(enum verdict_reason reason)
+{
+	return reason == REASON_RECIPIENT_DEFERRED || reason == REASON_RECIPIENT_UNVERIFIED ||
+	       reason == REASON_RECIPIENT_UNWELL;
+}
+
 void refusal_note_soft(struct refusal *r, const struct refusal_event *event, int64_t now_us)
 {
 	note_soft_bit(r, true);

@@ -10,6 +10,8 @@ void refusal_note_refused(struct refusal *r, const struct refusal_event *event, 
 void refusal_note_sender(struct refusal *r, const struct refusal_event *event, int64_t now_us);
 bool refusal_note_content(struct refusal *r, const struct refusal_event *event); /* true: alarm */
 void refusal_note_soft(struct refusal *r, const struct refusal_event *event, int64_t now_us);
+/* Deferred for a reason that is neither greylisting nor the mailbox's own: its directory may be away. */
+bool refusal_is_soft(enum verdict_reason reason);
 bool refusal_has_departed(const struct refusal *r, uint64_t recipient);
 void refusal_forget_evidence(struct refusal *r);
 

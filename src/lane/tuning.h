@@ -114,6 +114,45 @@
 	259200000LL		  /* 3 days: its counted refusals are wanted for two (REFUSAL_END_KNOWN_MS) */
 #define LEDGER_ASK_MS 604800000LL /* 7 days: whether a server takes everybody changes seldom */
 
+/* --- our own door (RECOVERY §1.7.6) --- */
+
+/* Unseen recipients of senders that nobody vouches for, taken while the server cannot be asked, per domain
+ * and hour: ten times the new correspondents of a large firm; 200 mails of dictionary spam an hour are
+ * bearable. */
+#define DOOR_UNSEEN 200.0
+/* Callouts that are refused: servers slow down or lock out who asks for many unknown users (20 in a session
+ * is a usual bound). At once, and per hour. */
+#define DOOR_LANE_REFUSALS	  100.0
+#define DOOR_LANE_REFUSALS_HOUR	  1200.0
+#define DOOR_CLIENT_REFUSALS	  20.0
+#define DOOR_CLIENT_REFUSALS_HOUR 120.0
+
+/* --- a server that distrusts us --- */
+
+#define DISTRUST_PROBE_US     15000000LL /* mended is noticed within 20 s */
+#define DISTRUST_REFUSED      2 /* messages of different senders of a class; one may be at fault itself */
+#define DISTRUST_ACCEPTED_MAX 8 /* and as many more as were accepted lately, up to this */
+#define DISTRUST_CONFIRM \
+	2 /* classes accepted in a row: not one sender's policy has changed, but the server */
+#define DISTRUST_ALARM_CLASSES 2
+#define DISTRUST_CHECK_US      60000000LL   /* by checks with known recipients, at most each minute */
+#define DISTRUST_QUIET_US      3600000000LL /* nothing held for so long: the next is a new trouble */
+
+/* --- a recipient's, a message's, a server's own ways --- */
+
+#define MAILBOX_FIRST_US	  300000000LL /* 5 min: greylists end then */
+#define MAILBOX_LAST_US		  3600000000LL
+#define MAILBOX_DOUBLINGS	  4
+#define MAILBOX_THROTTLE_US	  600000000LL /* took mail so lately: it is not full */
+#define MAILBOX_THROTTLE_PAUSE_US 60000000LL  /* limits are per minute */
+#define MAILBOX_WINDOW_MAX	  32	      /* beyond, the lane's window is the bound */
+#define MAILBOX_VISIBLE_MS	  14400000LL  /* 4 h */
+#define MAILBOX_OVER_MS		  432000000LL /* 5 days, as long as senders' own servers try (RFC 5321 §4.5.4.1) */
+#define POISON_SHARE		  0.05	      /* one start in twenty */
+#define POISON_CREDIT_MAX	  4.0
+#define SPLIT_US		  3600000000LL
+#define SPLIT_DOUBLINGS		  4 /* 16 h */
+
 /* --- probes (RECOVERY §1.2; the intervals stand in probe.c) --- */
 
 /* Each interval times U(1 - this, 1 + this), so that lanes that fell together are not probed together. */

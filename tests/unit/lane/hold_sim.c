@@ -192,6 +192,7 @@ static void attempt(struct sim *sim, uint32_t place, bool probe)
 	struct refusal_event event = {
 	    .verdict = good ? VERDICT_OK : refusal_verdict(sim, w, &stage),
 	    .recipient = hash_of(w->person),
+	    .reason = REASON_NO_SUCH_USER,
 	    .sender = w->sender,
 	    .standing = ledger_standing(&person->entry, &sim->domain),
 	    .probe = probe,

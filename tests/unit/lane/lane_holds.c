@@ -43,6 +43,7 @@ static void print(const struct hold_story *story, uint64_t seeds)
 	       (unsigned long long)doubted, (unsigned long long)held, (unsigned long long)seeds,
 	       sum.doubt_after_s, (unsigned long long)sum.after_messages, sum.hold_after_s,
 	       sum.release_after_s, sum.valid_delay_max_s);
+	(void)fflush(stdout); /* each story takes a while */
 }
 
 int main(int argc, char **argv)

@@ -28,6 +28,7 @@ static void start(struct play *play)
 static struct refusal_event refused(uint64_t recipient, uint64_t sender, enum ledger_standing standing)
 {
 	return (struct refusal_event){.verdict = VERDICT_REFUSED,
+				      .reason = REASON_NO_SUCH_USER,
 				      .stage = VERDICT_AT_RCPT,
 				      .recipient = recipient,
 				      .sender = sender,
@@ -438,7 +439,7 @@ static void nearly_all_deferred(void **state)
 		event.recipient = i;
 		assert_int_equal(say(&play, event).act, REFUSAL_MESSAGE);
 	}
-	event.soft = true;
+	event.reason = REASON_RECIPIENT_DEFERRED;
 	for (uint64_t i = 0; i < 40; i++) { /* neither are four mailboxes */
 		event.recipient = i % 4;
 		say(&play, event);
@@ -499,6 +500,22 @@ static void an_unseen_one_ends_when_proven_and_repeated(void **state)
 	assert_int_equal(say(&play, event).act, REFUSAL_END);
 	play.now += REFUSAL_PROOF_US + 1;
 	assert_int_equal(say(&play, event).act, REFUSAL_PARK);
+}
+
+/* "Not from you", "access denied": two days for anybody. */
+static void only_no_such_user_ends_soon(void **state)
+{
+	struct play play;
+	struct refusal_event event = refused(1, 1, LEDGER_UNSEEN);
+
+	start(&play);
+	accept(&play, 5, LEDGER_GOOD);
+	event.reason = REASON_RECIPIENT_CLOSED;
+	event.counted = REFUSAL_END_KNOWN_COUNT - 1;
+	event.counted_ms = REFUSAL_END_KNOWN_MS - 1;
+	assert_int_equal(say(&play, event).act, REFUSAL_PARK);
+	event.counted_ms++;
+	assert_int_equal(say(&play, event).act, REFUSAL_END);
 }
 
 static void nothing_ends_unproven(void **state)
@@ -701,6 +718,7 @@ int main(void)
 	    cmocka_unit_test(nearly_all_deferred),
 	    cmocka_unit_test(contents_hold_nothing),
 	    cmocka_unit_test(an_unseen_one_ends_when_proven_and_repeated),
+	    cmocka_unit_test(only_no_such_user_ends_soon),
 	    cmocka_unit_test(nothing_ends_unproven),
 	    cmocka_unit_test(a_known_one_has_two_days),
 	    cmocka_unit_test(proof_is_not_asked_for_without_end),

@@ -49,7 +49,7 @@ static double window_most(const struct lane *lane, int64_t now_us)
 static uint32_t sends(const struct lane *lane, int64_t now_us)
 {
 	double window = fmax(1, fmin(window_in_force(&lane->window), window_most(lane, now_us)));
-	uint32_t size = (uint32_t)floor(window), used = lane->in_flight - lane->hung;
+	uint32_t size = (uint32_t)floor(window), used = lane->in_flight - lane->hung + lane->recording;
 
 	if (size <= used || !pace_allows(&lane->pace, now_us))
 		return 0;

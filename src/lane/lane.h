@@ -54,6 +54,7 @@ struct lane {
 	int64_t last_success_us;   /* 0: never */
 	uint32_t open, connecting; /* connections: greeted; connect..EHLO */
 	uint32_t in_flight;	   /* transactions under way */
+	uint32_t recording;	   /* ended, but their connections wait until we have written it down */
 	bool probing;		   /* a canary is under way */
 	uint32_t stale_connecting; /* of connecting: begun before the lane went down, not a probe's */
 	uint32_t hung;		/* of in_flight: begun before the last failure; they do not fill the window */
@@ -121,6 +122,11 @@ void lane_conn_closed(struct lane *lane, int64_t now_us);
 void lane_transaction_started(struct lane *lane, bool canary, int64_t now_us);
 bool lane_transaction_ended(struct lane *lane, const struct lane_sample *sample, int64_t now_us,
 			    int64_t wall_ms);
+/* Optional: the result of a transaction that ended is being written down, and its connection is not used
+ * meanwhile; it keeps its place in the window. Without it a window whose transactions are shorter than our
+ * own writing would look half empty, and never grow. Each begun one ends once. */
+void lane_recording_begun(struct lane *lane, int64_t now_us);
+void lane_recording_ended(struct lane *lane, int64_t now_us);
 /* A canary could not be tried after all (its message ended meanwhile): no verdict. */
 void lane_canary_abandoned(struct lane *lane, int64_t now_us);
 

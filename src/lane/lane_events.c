@@ -188,9 +188,28 @@ bool lane_conn_failed(struct lane *lane, const struct verdict_result *result, st
 	return lane_go_down(lane, result->kind, now_us, wall_ms);
 }
 
+/* To be called before their number changes. */
+static void note_places(struct lane *lane, int64_t now_us)
+{
+	window_flight(&lane->window, lane->in_flight + lane->recording, now_us);
+}
+
+void lane_recording_begun(struct lane *lane, int64_t now_us)
+{
+	note_places(lane, now_us);
+	lane->recording++;
+}
+
+void lane_recording_ended(struct lane *lane, int64_t now_us)
+{
+	check(lane->recording > 0);
+	note_places(lane, now_us);
+	lane->recording--;
+}
+
 void lane_transaction_started(struct lane *lane, bool canary, int64_t now_us)
 {
-	window_flight(&lane->window, lane->in_flight, now_us);
+	note_places(lane, now_us);
 	if (lane->in_flight == lane->hung) {
 		if (lane->state == LANE_UP && now_us - lane->ended_us >= LANE_IDLE_US)
 			window_idle(&lane->window, now_us);
@@ -217,7 +236,7 @@ void lane_mail_reply(struct lane *lane, int64_t mail_sent_us, int64_t now_us)
 static void end_flight(struct lane *lane, const struct lane_sample *sample, int64_t now_us)
 {
 	check(lane->in_flight > 0);
-	window_flight(&lane->window, lane->in_flight, now_us);
+	note_places(lane, now_us);
 	lane->in_flight--;
 	lane->ended_us = now_us;
 	if (lane->hung > 0 && sample->mail_sent_us != 0 && sample->mail_sent_us <= lane->down_us)

@@ -61,9 +61,9 @@ double window_in_force(const struct lane_window *w)
 	return w->trial.kind != TRIAL_NONE ? fmin(w->trial.target, w->size) : w->size;
 }
 
-void window_flight(struct lane_window *w, uint32_t in_flight, int64_t now_us)
+void window_flight(struct lane_window *w, uint32_t places, int64_t now_us)
 {
-	w->round.flight_area += in_flight * seconds(now_us - w->round.area_us);
+	w->round.flight_area += places * seconds(now_us - w->round.area_us);
 	w->round.area_us = now_us;
 }
 
@@ -128,10 +128,21 @@ struct measure {	    /* what a round tells */
 	double dt_s;
 };
 
+/* The pace of a ramp is that of the feedback: TD is some tens of the latencies that RECOVERY was made for. A
+ * server that answers much faster tells as much in less time; but not one that has crashed of late. */
+static double ramp_doubling_s(const struct lane_window *w, const struct lane_config *config)
+{
+	double doubling_s = (double)config->ramp_doubling_ms / 1e3;
+
+	if (w->relapse.count > 0)
+		return relapse_doubling_s(w, doubling_s);
+	return fmin(doubling_s, fmax(RAMP_DOUBLING_MIN_S, RAMP_DOUBLING_LATENCIES * w->latency_s));
+}
+
 static void ramp(struct lane_window *w, const struct lane_config *config, const struct measure *m,
 		 int64_t now_us)
 {
-	double doubling_s = relapse_doubling_s(w, (double)config->ramp_doubling_ms / 1e3);
+	double doubling_s = ramp_doubling_s(w, config);
 
 	if (m->q > m->beta && !w->tarpit) {
 		w->size = fmin(w->size, w->rate_per_s * window_base_latency(w, now_us) + m->alpha);

@@ -23,7 +23,7 @@ struct window_round { /* samples since the round began */
 	int64_t start_us;
 	uint32_t count;
 	double log_sum;
-	double flight_area; /* transactions in flight x seconds */
+	double flight_area; /* places of the window taken x seconds */
 	int64_t area_us;    /* up to when flight_area counts */
 };
 
@@ -107,8 +107,9 @@ void window_idle(struct lane_window *w, int64_t now_us);
 
 /* The size in force now: of a trial, or W. At least 1. */
 double window_in_force(const struct lane_window *w);
-/* To be called before the number in flight changes, with the number until now. */
-void window_flight(struct lane_window *w, uint32_t in_flight, int64_t now_us);
+/* To be called before the number of places taken (in flight, or being written down) changes, with the number
+ * until now. */
+void window_flight(struct lane_window *w, uint32_t places, int64_t now_us);
 
 /* A delivered message: begun (MAIL sent) and done now; in_flight are still under way. most: the smallest of
  * the ceilings that others know of. */

@@ -42,12 +42,24 @@ void outbound_unbury(struct outbound *out)
 	free(out);
 }
 
+void outbound_recording(struct outbound *out, bool recording)
+{
+	if (out->recording == recording)
+		return;
+	out->recording = recording;
+	if (recording)
+		lane_recording_begun(&out->feed->lane, out->relay->now.now_us);
+	else
+		lane_recording_ended(&out->feed->lane, out->relay->now.now_us);
+}
+
 void outbound_bury(struct outbound *out)
 {
 	struct feed *feed = out->feed;
 	struct relay *relay = out->relay;
 
 	check(!out->dead && out->conn == NULL && out->item == NULL);
+	outbound_recording(out, false);
 	if (out->state <= OUTBOUND_GREETING)
 		feed->opening_count--;
 	else if (out->reached_lane)
@@ -267,6 +279,7 @@ static void proceed(struct outbound *out)
 void outbound_recorded(struct outbound *out)
 {
 	check(out->state == OUTBOUND_RECORDING && out->item == NULL);
+	outbound_recording(out, false);
 	out->probe = false;
 	out->results_done = true;
 	proceed(out);

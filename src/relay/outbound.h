@@ -46,6 +46,7 @@ struct outbound {
 	uint32_t messages_sent;
 
 	struct store_change *changes; /* while recording */
+	bool recording;		      /* the lane was told so */
 	struct arena words;	      /* of the replies in changes */
 	uint32_t change_count;
 	int64_t due_ms;
@@ -86,6 +87,8 @@ void outbound_step(struct outbound *out, struct slice input);
 void outbound_drop_connection(struct outbound *out, bool flush);
 /* Takes the session out of its feed; its memory goes when no store operation refers to it any more. */
 void outbound_bury(struct outbound *out);
+/* Tells the lane, once, that results are being written down, or are no longer. */
+void outbound_recording(struct outbound *out, bool recording);
 /* Frees a dead session that nothing refers to. */
 void outbound_unused(struct outbound *out);
 /* Frees a dead session although a store operation refers to it: its completion will never come. */

@@ -316,6 +316,7 @@ void results_record(struct outbound *out)
 	struct relay *relay = out->relay;
 	struct store *store = relay->ports.store;
 
+	outbound_recording(out, true);
 	out->references++;
 	relay->operations++;
 	store->ops->amend(store, out->item->id, 0, 0, out->changes, out->change_count, relay->now.wall_ms,

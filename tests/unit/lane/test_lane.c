@@ -96,6 +96,50 @@ static void to_probe(struct play *play)
 
 /* --- up --- */
 
+/* A server that answers in 0.2 ms, and a disk that takes 2 ms to write the result down. */
+static void deliver_to_a_fast_server(struct play *play, double seconds, bool tell)
+{
+	int64_t end = play->now + (int64_t)(seconds * 1e6);
+
+	while (play->now < end) {
+		struct lane_sample sample = {
+		    .verdict = VERDICT_OK, .mail_sent_us = play->now, .recipients_ok = 1};
+		uint32_t count = permit(play).sends;
+		for (uint32_t i = 0; i < count; i++)
+			lane_transaction_started(&play->lane, false, play->now);
+		play->now += 200;
+		for (uint32_t i = 0; i < count; i++) {
+			lane_transaction_ended(&play->lane, &sample, play->now, wall(play));
+			if (tell)
+				lane_recording_begun(&play->lane, play->now);
+		}
+		play->now += 2000;
+		for (uint32_t i = 0; tell && i < count; i++)
+			lane_recording_ended(&play->lane, play->now);
+	}
+}
+
+static void what_is_being_written_down_fills_the_window(void **state)
+{
+	struct play play;
+
+	start(&play);
+	open_conn(&play);
+	lane_transaction_started(&play.lane, false, play.now);
+	ends(&play, VERDICT_OK, LANE_KIND_NONE, false);
+	lane_recording_begun(&play.lane, play.now);
+	assert_int_equal(permit(&play).sends, 0);
+	lane_recording_ended(&play.lane, play.now);
+	assert_int_equal(permit(&play).sends, 1);
+
+	start(&play);
+	deliver_to_a_fast_server(&play, 3, false);
+	assert_true(play.lane.window.size < 2); /* it looks half idle */
+	start(&play);
+	deliver_to_a_fast_server(&play, 3, true);
+	assert_true(play.lane.window.size > 10);
+}
+
 static void a_new_lane_sends_one(void **state)
 {
 	struct play play;
@@ -916,6 +960,7 @@ static void saving_without_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_is_being_written_down_fills_the_window),
 	    cmocka_unit_test(a_new_lane_sends_one),
 	    cmocka_unit_test(connections_are_opened_two_by_two),
 	    cmocka_unit_test(transactions_may_start_before_their_connection),

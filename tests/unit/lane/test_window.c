@@ -73,6 +73,32 @@ static void ramp_doubles_every_three_seconds(void **state)
 	assert_int_equal(play.w.phase, LANE_RAMP);
 }
 
+static void ramp_of_a_fast_server(void **state)
+{
+	struct play play;
+
+	start(&play);
+	feed(&play, 1.5, 1e6, 0.0005);
+	assert_true(play.w.size > 7);
+	start(&play);
+	feed(&play, 1.5, 1e6, 0.1); /* one that needs 0.1 s is asked as slowly as ever */
+	assert_true(play.w.size < 2);
+	start(&play);
+	relapse_crash(&play.w, 10, SECOND); /* and one that has just crashed, too */
+	feed(&play, 1.5, 1e6, 0.0005);
+	assert_true(play.w.size < 2);
+}
+
+/* 10,000 a second with one at a time: two milliseconds of queue are no harm, more is. */
+static void a_fast_server_may_have_a_short_queue(void **state)
+{
+	struct play play;
+
+	start(&play);
+	feed(&play, 60, 10000, 0.0001);
+	assert_true(play.w.size > 20 && play.w.size < 40);
+}
+
 static void ramp_ends_at_the_queue(void **state)
 {
 	struct play play;
@@ -383,6 +409,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(starts_at_one),
 	    cmocka_unit_test(ramp_doubles_every_three_seconds),
+	    cmocka_unit_test(ramp_of_a_fast_server),
+	    cmocka_unit_test(a_fast_server_may_have_a_short_queue),
 	    cmocka_unit_test(ramp_ends_at_the_queue),
 	    cmocka_unit_test(a_slower_server_gets_less),
 	    cmocka_unit_test(first_contact_is_bounded_until_verified),

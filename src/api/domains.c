@@ -204,7 +204,7 @@ static bool check_settings(struct request *request)
 	const char *key;
 	json_t *value;
 
-	if (!only_members(request, request->settings, " to hold "))
+	if (!only_members(request, request->settings, " to hold share "))
 		return false;
 	json_object_foreach(request->settings, key, value)
 	{
@@ -223,7 +223,7 @@ void handle_domain_set(struct request *request)
 		return;
 	request->setting = json_object_iter(request->settings);
 	if (request->setting == NULL)
-		(void)bad_body(request, "nothing to set: \"to\" or \"hold\"");
+		(void)bad_body(request, "nothing to set: \"to\", \"hold\" or \"share\"");
 	else
 		set_next(request);
 }

@@ -8,6 +8,7 @@
 
 #include "api/handlers.h"
 #include "base/check.h"
+#include "lane/fill.h"
 #include "proto/utf8.h"
 
 enum family {
@@ -29,6 +30,14 @@ enum family {
 	NODE_DELIVERED_SINCE_START,
 	NODE_DEFERRED_SINCE_START,
 	NODE_DUPLICATES,
+	SPACE_STATE,
+	SPACE_CAPACITY,
+	SPACE_USED,
+	SPACE_LIVE,
+	SPACE_FREE,
+	SPACE_FULL_IN,
+	SPACE_RESERVE,
+	SPACE_REFUSED,
 	LANE_STATE,
 	LANE_DOWN_KIND,
 	LANE_SINCE,
@@ -48,6 +57,9 @@ enum family {
 	DOMAIN_HELD_MESSAGES,
 	DOMAIN_HELD_BYTES,
 	DOMAIN_HELD_OLDEST,
+	DOMAIN_SHARE,
+	DOMAIN_SHARE_USED_UP,
+	DOMAIN_REFUSED,
 	FAMILY_COUNT,
 };
 
@@ -83,6 +95,19 @@ static const struct {
 				   "Recipients deferred by a server since the process started."},
     [NODE_DUPLICATES] = {"restante_duplicates_possible_total", "counter",
 			 "Transactions whose reply to the final dot was lost, since the process started."},
+    [SPACE_STATE] = {"restante_space_state", "gauge", "1 for the state that the room in the spool is in."},
+    [SPACE_CAPACITY] = {"restante_space_capacity_bytes", "gauge",
+			"What mail could take in all; absent: the store has no limit."},
+    [SPACE_USED] = {"restante_space_used_bytes", "gauge", "Files for mail."},
+    [SPACE_LIVE] = {"restante_space_live_bytes", "gauge", "What is still needed of the files for mail."},
+    [SPACE_FREE] = {"restante_space_free_bytes", "gauge", "What new mail may take: free beyond the reserve."},
+    [SPACE_FULL_IN] = {"restante_space_full_in_seconds", "gauge",
+		       "Forecast of when the spool is full; absent: it does not fill."},
+    [SPACE_RESERVE] = {"restante_space_reserve_gone", "gauge",
+		       "1 while the reserve is given up, so that held mail can be delivered."},
+    [SPACE_REFUSED] =
+	{"restante_space_refusals_total", "counter",
+	 "Recipients refused because their domain's share was used up, since the process started."},
     [LANE_STATE] = {"restante_lane_state", "gauge", "1 for the state that the lane is in."},
     [LANE_DOWN_KIND] = {"restante_lane_down", "gauge", "1 while the lane is down, with the kind of failure."},
     [LANE_SINCE] = {"restante_lane_since_seconds", "gauge", "When the lane entered its state, Unix time."},
@@ -109,6 +134,12 @@ static const struct {
     [DOMAIN_HELD_BYTES] = {"restante_domain_held_bytes", "gauge", "Bytes held for the domain."},
     [DOMAIN_HELD_OLDEST] = {"restante_domain_held_oldest_seconds", "gauge",
 			    "Age of the domain's oldest held message."},
+    [DOMAIN_SHARE] = {"restante_domain_share_bytes", "gauge",
+		      "What the domain may hold; absent: the store has no limit."},
+    [DOMAIN_SHARE_USED_UP] = {"restante_domain_share_used_up", "gauge",
+			      "1 while the domain's senders are refused because its share is used up."},
+    [DOMAIN_REFUSED] = {"restante_domain_space_refusals_total", "counter",
+			"Recipients of the domain that were refused for that, since the process started."},
 };
 
 struct metrics {
@@ -198,6 +229,24 @@ static void node_totals(struct metrics *m, const struct store_totals *totals)
 	node_sample(m, NODE_SET_ASIDE, (double)totals->set_aside);
 }
 
+static void space_samples(struct metrics *m, const struct admin_space_view *space)
+{
+	for (int level = FILL_OK; level <= FILL_FAILED; level++) {
+		const char *state = fill_level_name((enum fill_level)level);
+		sample(m, SPACE_STATE, (struct label){"state", state}, strcmp(state, space->state) == 0);
+	}
+	node_sample(m, SPACE_RESERVE, space->reserve_gone);
+	node_sample(m, SPACE_REFUSED, (double)space->refused_for_room);
+	if (space->capacity_bytes == 0)
+		return;
+	node_sample(m, SPACE_CAPACITY, (double)space->capacity_bytes);
+	node_sample(m, SPACE_USED, (double)space->used_bytes);
+	node_sample(m, SPACE_LIVE, (double)space->live_bytes);
+	node_sample(m, SPACE_FREE, (double)space->free_bytes);
+	if (space->full_in_s >= 0)
+		node_sample(m, SPACE_FULL_IN, space->full_in_s);
+}
+
 static void node_samples(struct metrics *m, const struct admin_node_view *node, const char *version)
 {
 	sample2(m, NODE_INFO, (struct label){"node", node->hostname}, (struct label){"version", version}, 1);
@@ -214,6 +263,7 @@ static void node_samples(struct metrics *m, const struct admin_node_view *node, 
 	node_sample(m, NODE_DELIVERED_SINCE_START, (double)node->delivered_recipients);
 	node_sample(m, NODE_DEFERRED_SINCE_START, (double)node->deferred_recipients);
 	node_sample(m, NODE_DUPLICATES, (double)node->duplicates_possible);
+	space_samples(m, &node->space);
 }
 
 static void lane_state_samples(struct metrics *m, const struct admin_lane_view *view, struct label label)
@@ -272,6 +322,10 @@ static void domain_samples(void *owner, const struct admin_domain_view *view)
 	sample(m, DOMAIN_HELD_MESSAGES, label, (double)view->held.messages);
 	sample(m, DOMAIN_HELD_BYTES, label, (double)view->held.bytes);
 	sample(m, DOMAIN_HELD_OLDEST, label, oldest_s(m, &view->held));
+	if (view->share_bytes > 0)
+		sample(m, DOMAIN_SHARE, label, (double)view->share_bytes);
+	sample(m, DOMAIN_SHARE_USED_UP, label, view->share_used_up);
+	sample(m, DOMAIN_REFUSED, label, (double)view->refused_for_room);
 }
 
 static int join_family(struct buffer *to, enum family family, const struct buffer *samples)

@@ -41,6 +41,10 @@ static void write_domain_view(struct json_writer *w, const char *key, const stru
 	jw_double(w, "hold_days", (double)view->hold_ms / 86400000.0);
 	jw_time(w, "resume", view->resume_ms);
 	jw_time(w, "added", view->added_ms);
+	jw_uint(w, "share_percent", view->share_percent);
+	jw_uint(w, "share_bytes", view->share_bytes);
+	jw_bool(w, "share_used_up", view->share_used_up);
+	jw_uint(w, "refused_for_room", view->refused_for_room);
 	jw_end(w);
 }
 
@@ -110,6 +114,24 @@ static void write_since_start(struct json_writer *w, const struct admin_node_vie
 	jw_end(w);
 }
 
+static void write_space(struct json_writer *w, const struct admin_space_view *space)
+{
+	jw_object(w, "space");
+	jw_string(w, "state", space->state);
+	jw_time(w, "since", space->since_ms);
+	jw_string(w, "why", space->why[0] != '\0' ? space->why : NULL);
+	jw_uint(w, "capacity_bytes", space->capacity_bytes);
+	jw_uint(w, "used_bytes", space->used_bytes);
+	jw_uint(w, "live_bytes", space->live_bytes);
+	jw_uint(w, "free_bytes", space->free_bytes);
+	jw_double(w, "used_percent", space->used_percent);
+	jw_double_or_null(w, "full_in_s", space->full_in_s);
+	jw_bool(w, "reserve_gone", space->reserve_gone);
+	jw_uint(w, "domains_refused", space->domains_refused);
+	jw_uint(w, "refused_for_room", space->refused_for_room);
+	jw_end(w);
+}
+
 static void write_node(struct json_writer *w, struct request *request, int64_t wall_ms)
 {
 	struct admin_node_view node;
@@ -121,6 +143,7 @@ static void write_node(struct json_writer *w, struct request *request, int64_t w
 	write_held(w, &node.held, wall_ms);
 	write_totals(w, &node);
 	write_since_start(w, &node);
+	write_space(w, &node.space);
 	jw_object(w, "sessions");
 	jw_uint(w, "inbound", node.inbound_sessions);
 	jw_uint(w, "outbound", node.outbound_sessions);

@@ -15,9 +15,9 @@ static const struct {
 			  "the last write before the crash was incomplete; nobody was told it was done"},
     [SPOOL_EVENT_REBUILT] = {LOG_LEVEL_WARN,
 			     "the index is made again from the log; mail that has ended may come back"},
-    [SPOOL_EVENT_DEAD] = {LOG_LEVEL_ALARM, "the disk failed: nothing is accepted until the next start"},
-    [SPOOL_EVENT_FULL] = {LOG_LEVEL_ALARM,
-			  "the disk is full: nothing is accepted, held mail is still delivered"},
+    /* Of these two the relay raises the alarm, once (relay/room.c); here is the place in the log. */
+    [SPOOL_EVENT_DEAD] = {LOG_LEVEL_WARN, "the disk failed"},
+    [SPOOL_EVENT_FULL] = {LOG_LEVEL_DEBUG, "the disk is full"},
 };
 
 static void report(void *owner, const struct spool_report *report)

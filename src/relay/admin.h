@@ -32,6 +32,10 @@ struct admin_domain_view {
 	int64_t hold_ms;
 	int64_t resume_ms; /* wall clock, of a timed pause; 0 */
 	int64_t added_ms;
+	uint32_t share_percent;	   /* of the spool that it may hold */
+	uint64_t share_bytes;	   /* the same; 0: the store has no limit */
+	bool share_used_up;	   /* its senders are told to come again */
+	uint64_t refused_for_room; /* recipients, since start */
 };
 
 struct admin_lane_view {
@@ -50,6 +54,18 @@ struct admin_lane_view {
 	double rate_limit_per_s;   /* learnt; 0: none */
 };
 
+struct admin_space_view {
+	const char *state; /* "ok", "warning", "urgent", "full", "failed" */
+	int64_t since_ms;  /* wall clock */
+	const char *why;   /* it failed; "" */
+	uint64_t capacity_bytes, used_bytes, live_bytes, free_bytes; /* as in struct store_space */
+	double used_percent; /* of the capacity, that new mail cannot have */
+	double full_in_s;    /* < 0: no forecast */
+	bool reserve_gone;
+	uint32_t domains_refused;  /* whose share is used up */
+	uint64_t refused_for_room; /* recipients, since start */
+};
+
 struct admin_node_view {
 	const char *hostname;
 	struct store_counts held;
@@ -59,6 +75,7 @@ struct admin_node_view {
 	    deferred_recipients;      /* since start */
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was lost, since start */
 	int64_t up_since_ms;
+	struct admin_space_view space;
 };
 
 void admin_node(const struct relay *relay, struct admin_node_view *ret_view);
@@ -76,7 +93,7 @@ bool admin_status(struct relay *relay, struct slice name,
  * served already. */
 void admin_domain_add(struct relay *relay, struct slice name, const struct slice *destinations, size_t count,
 		      admin_done *done, void *owner);
-/* keys: to (hosts, comma-separated, or "mx"), hold (days, 1..60). */
+/* keys: to (hosts, comma-separated, or "mx"), hold (days, 1..60), share (percent of the spool, 1..100). */
 void admin_domain_set(struct relay *relay, struct slice name, struct slice key, struct slice value,
 		      admin_done *done, void *owner);
 /* ERR_STATE while mail is held. */

@@ -314,12 +314,28 @@ static int set_hosts(struct domain *domain, struct slice value, char *ret_why, s
 	return 0;
 }
 
+static int set_share(struct domain *domain, struct slice value, char *ret_why, size_t size)
+{
+	uint64_t percent;
+
+	if (value.size > 0 && value.data[value.size - 1] == '%')
+		value.size--;
+	if (slice_to_u64(value, &percent) != 0 || percent < 1 || percent > 100) {
+		(void)snprintf(ret_why, size, "share is a percentage of the spool from 1 to 100");
+		return ERR_SYNTAX;
+	}
+	domain->share_percent = (uint32_t)percent;
+	return 0;
+}
+
 static int set_key(struct domain *domain, struct slice key, struct slice value, char *ret_why, size_t size)
 {
 	uint64_t days;
 
 	if (slice_equal(key, SLICE("to")))
 		return set_hosts(domain, value, ret_why, size);
+	if (slice_equal(key, SLICE("share")))
+		return set_share(domain, value, ret_why, size);
 	if (slice_equal(key, SLICE("hold"))) {
 		if (value.size > 0 && value.data[value.size - 1] == 'd')
 			value.size--;
@@ -330,9 +346,10 @@ static int set_key(struct domain *domain, struct slice key, struct slice value, 
 		domain->hold_ms = (int64_t)days * DAY_MS;
 		return 0;
 	}
-	(void)snprintf(ret_why, size,
-		       "\"%.*s\" cannot be set: the keys are to (hosts, or mx) and hold (days)",
-		       SLICE_ARG(slice_upto(key, 100)));
+	(void)snprintf(
+	    ret_why, size,
+	    "\"%.*s\" cannot be set: the keys are to (hosts, or mx), hold (days) and share (percent)",
+	    SLICE_ARG(slice_upto(key, 100)));
 	return ERR_SYNTAX;
 }
 
@@ -359,6 +376,10 @@ void admin_domain_set(struct relay *relay, struct slice name, struct slice key, 
 	if (slice_equal(key, SLICE("hold")))
 		(void)snprintf(r->outcome, sizeof(r->outcome), "%s: mail is held up to %lld days",
 			       domain->name, (long long)(domain->hold_ms / DAY_MS));
+	if (slice_equal(key, SLICE("share")))
+		(void)snprintf(r->outcome, sizeof(r->outcome),
+			       "%s: may hold %u %% of the spool, and while half of it is free, more",
+			       domain->name, domain->share_percent);
 	write_down(r, domain);
 }
 

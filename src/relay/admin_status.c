@@ -29,6 +29,28 @@ static struct store_counts count_feed(const struct feed *feed)
 	return sum;
 }
 
+static struct admin_space_view show_space(const struct relay *relay)
+{
+	const struct room *room = &relay->room;
+	struct fill fill = {.capacity_bytes = room->space.capacity_bytes,
+			    .free_bytes = room->space.free_bytes};
+
+	return (struct admin_space_view){
+	    .state = fill_level_name(room->level),
+	    .since_ms = room->level_since_ms,
+	    .why = room->space.why,
+	    .capacity_bytes = room->space.capacity_bytes,
+	    .used_bytes = room->space.used_bytes,
+	    .live_bytes = room->space.live_bytes,
+	    .free_bytes = room->space.free_bytes,
+	    .used_percent = fill_used_percent(&fill),
+	    .full_in_s = room->full_in_s,
+	    .reserve_gone = room->space.reserve_gone,
+	    .domains_refused = room->domains_refused,
+	    .refused_for_room = relay->counters.refused_for_room,
+	};
+}
+
 void admin_node(const struct relay *relay, struct admin_node_view *ret_view)
 {
 	*ret_view = (struct admin_node_view){
@@ -41,6 +63,7 @@ void admin_node(const struct relay *relay, struct admin_node_view *ret_view)
 	    .deferred_recipients = relay->counters.deferred_recipients,
 	    .duplicates_possible = relay->counters.duplicates_possible,
 	    .up_since_ms = relay->started_ms,
+	    .space = show_space(relay),
 	};
 	count(relay, 0, &ret_view->held);
 	relay->ports.store->ops->totals(relay->ports.store, &ret_view->totals);
@@ -106,6 +129,10 @@ static void show_domain(const struct domain *domain,
 	    .hold_ms = domain->hold_ms,
 	    .resume_ms = domain->flow.resume_wall_ms,
 	    .added_ms = domain->added_ms,
+	    .share_percent = domain->share_percent,
+	    .share_bytes = share_bytes(domain->relay->room.space.capacity_bytes, domain->share_percent),
+	    .share_used_up = domain->share_used_up,
+	    .refused_for_room = domain->refused_for_room,
 	};
 	count(domain->relay, domain->number, &view.held);
 	show(owner, &view);

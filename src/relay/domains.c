@@ -116,6 +116,7 @@ struct domain *domain_new(struct relay *relay, struct slice name, uint32_t numbe
 	domain->number = number;
 	domain->added_ms = relay->now.wall_ms;
 	domain->hold_ms = relay->config.hold_ms;
+	domain->share_percent = SHARE_PERCENT;
 	(void)snprintf(domain->name, name.size + 1, "%.*s", SLICE_ARG(name));
 	lower(domain->name);
 	if (map_insert(&relay->domains, &domain->node, slice_of(domain->name)) != 0) {
@@ -137,6 +138,7 @@ void domain_free(struct domain *domain)
 	struct relay *relay = domain->relay;
 
 	discover_stop(domain);
+	relay->room.domains_refused -= domain->share_used_up;
 	if (domain->feed != NULL)
 		feed_leave(domain->feed, domain);
 	timer_clear(&relay->timers, &domain->flow_timer);

@@ -49,7 +49,10 @@ struct domain {
 	    number; /* in the store; never 0, not given again while its mail is held; domain_set_number */
 	uint8_t number_key[4];
 	int64_t added_ms, hold_ms;
-	bool by_mx; /* destination is the MX set beyond us, learnt; else configured */
+	uint32_t share_percent;	   /* of the spool that it may hold */
+	bool share_used_up;	   /* and does: its senders are refused */
+	uint64_t refused_for_room; /* recipients, since start */
+	bool by_mx;		   /* destination is the MX set beyond us, learnt; else configured */
 	struct kept_destination *destination; /* NULL: none */
 	struct domain_flow flow;
 	bool flow_changed; /* to be saved */

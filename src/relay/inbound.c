@@ -133,6 +133,7 @@ void inbound_free(struct inbound *in)
 		commit_orphan(in->commit);
 	if (in->message != NULL)
 		relay->ports.store->ops->abort(in->message, NULL, NULL);
+	room_close(in);
 	if (in->conn != NULL)
 		relay->ports.net->ops->close(in->conn, in->closing);
 	smtp_server_free(in->server);
@@ -205,9 +206,24 @@ static void check_recipient(struct inbound *in)
 	struct reply reply;
 
 	inbound_check_recipient(in, recipient, &reply);
-	if (!reply_positive(&reply))
+	/* What is refused for want of room must not take room. */
+	if (!reply_positive(&reply) && reply.code != 452)
 		note_refusal(in, recipient, &reply);
 	smtp_server_answer(in->server, &reply, inbound_now_us(in));
+}
+
+static void refuse_message(struct inbound *in, int error)
+{
+	if (in->outgrown)
+		answer(in, 452, "4.3.1",
+		       "this message is larger than what is left of its domain's share of the spool, try "
+		       "again later");
+	else if (error == ERR_LIMIT)
+		answer(in, 452, "4.3.1", "the spool is full, try again later");
+	else
+		answer(in, 451, "4.3.0",
+		       error == ERR_MEMORY ? "short of memory, try again later"
+					   : "the spool cannot be written, try again later");
 }
 
 static void begin_message(struct inbound *in)
@@ -217,15 +233,14 @@ static void begin_message(struct inbound *in)
 	int error = store->ops->begin(store, t->size_bytes, &in->message);
 
 	in->body_bytes = 0;
+	in->outgrown = false;
+	if (error == 0)
+		room_open(in);
 	header_scan_init(&in->scan, in->relay->config.hostname);
 	if (error == 0)
 		answer(in, 354, NULL, "end the message with <CRLF>.<CRLF>");
-	else if (error == ERR_LIMIT)
-		answer(in, 452, "4.3.1", "the spool is full, try again later");
 	else
-		answer(in, 451, "4.3.0",
-		       error == ERR_MEMORY ? "short of memory, try again later"
-					   : "the spool cannot be written, try again later");
+		refuse_message(in, error);
 }
 
 static void room(void *owner)
@@ -235,6 +250,15 @@ static void room(void *owner)
 	relay_enter(in->relay);
 	set_credit(in, true);
 	inbound_run(in);
+}
+
+static void give_up_message(struct inbound *in)
+{
+	if (in->message != NULL)
+		in->relay->ports.store->ops->abort(in->message, NULL, NULL);
+	in->message = NULL;
+	room_close(in);
+	set_credit(in, true);
 }
 
 /* False: there is no credit, go on when there is. A failure shows at the commit. */
@@ -247,10 +271,10 @@ static bool take_body(struct inbound *in)
 		return true;
 	header_scan_feed(&in->scan, body);
 	in->body_bytes += body.size;
-	if (store->ops->append(in->message, body) != 0) {
-		store->ops->abort(in->message, NULL, NULL);
-		set_credit(in, true);
-		in->message = NULL; /* refused at the end: the sender must be read to the dot */
+	in->outgrown = !room_received(in, body.size);
+	in->take_error = in->outgrown ? ERR_LIMIT : store->ops->append(in->message, body);
+	if (in->take_error != 0) {
+		give_up_message(in); /* refused at the end: the sender must be read to the dot */
 		return true;
 	}
 	set_credit(in, store->ops->credit(in->message, room, in) > 0);
@@ -260,24 +284,16 @@ static bool take_body(struct inbound *in)
 static void take_message(struct inbound *in)
 {
 	if (in->message == NULL) {
-		answer(in, 452, "4.3.1", "the spool is full, try again later");
+		refuse_message(in, in->take_error);
 		return;
 	}
 	if (in->scan.received_count > RECEIVED_MAX) {
-		in->relay->ports.store->ops->abort(in->message, NULL, NULL);
-		in->message = NULL;
+		give_up_message(in);
 		answer(in, 554, "5.4.6", "more than 100 Received fields: this message goes in a circle");
 		return;
 	}
+	room_close(in);
 	commit_start(in);
-}
-
-static void give_up_message(struct inbound *in)
-{
-	if (in->message != NULL)
-		in->relay->ports.store->ops->abort(in->message, NULL, NULL);
-	in->message = NULL;
-	set_credit(in, true);
 }
 
 static void hint(struct inbound *in)

@@ -31,6 +31,9 @@ struct inbound {
 	bool no_credit;	 /* the store has no room: nothing is read, no deadline counts, until it says so */
 	bool drop_input; /* STARTTLS: bytes from before the handshake */
 	struct store_message *message; /* being received */
+	struct receipt receipt;	       /* of it, in the books of the room */
+	bool outgrown;		       /* its domains' shares: refused at the end */
+	int take_error;		       /* of the store, while it came: refused at the end */
 	uint64_t body_bytes;
 	struct header_scan scan;
 	struct commit *commit; /* awaited */

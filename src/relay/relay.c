@@ -45,6 +45,7 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 	map_init(&relay->feeds, rng_next(&relay->rng));
 	map_init(&relay->clients, rng_next(&relay->rng));
 	map_init(&relay->committing, rng_next(&relay->rng));
+	room_init(&relay->room, rng_next(&relay->rng));
 	list_init(&relay->domains_by_name);
 	list_init(&relay->feeds_by_name);
 	list_init(&relay->dispatch);
@@ -94,6 +95,7 @@ void relay_free(struct relay *relay)
 	map_deinit(&relay->feeds);
 	map_deinit(&relay->clients);
 	map_deinit(&relay->committing);
+	room_deinit(&relay->room);
 	free(relay);
 }
 

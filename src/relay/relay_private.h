@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "base/tree.h"
 #include "relay/relay.h"
+#include "relay/room.h"
 #include "relay/timer.h"
 
 enum { RELAY_CLOCK_JUMP_MS = 5000 }; /* less is no jump: clocks are slewed */
@@ -15,6 +16,7 @@ enum { RELAY_CLOCK_JUMP_MS = 5000 }; /* less is no jump: clocks are slewed */
 struct relay_counters { /* since start */
 	uint64_t accepted_messages, accepted_recipients, refused_recipients;
 	uint64_t delivered_recipients, deferred_recipients;
+	uint64_t refused_for_room;    /* recipients whose domain's share of the spool was used up */
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was never seen */
 };
 
@@ -50,6 +52,8 @@ struct relay {
 	uint32_t inbound_count;
 	struct map clients;    /* sessions per client address */
 	struct map committing; /* messages whose commit has no answer yet, by id */
+
+	struct room room;
 
 	uint32_t outbound_count;
 	struct list buried;	    /* outbound sessions that ended while the store still works for them */

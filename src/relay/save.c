@@ -14,9 +14,10 @@ enum { LOAD_PAGE = 100 };
 
 static int write_domain(const struct domain *domain, struct buffer *to)
 {
-	int error = buffer_printf(to, "version=1\nnumber=%u\nadded_ms=%lld\nhold_ms=%lld\ndestination=%s\n",
-				  domain->number, (long long)domain->added_ms, (long long)domain->hold_ms,
-				  domain->by_mx ? "mx" : "hosts");
+	int error =
+	    buffer_printf(to, "version=1\nnumber=%u\nadded_ms=%lld\nhold_ms=%lld\nshare=%u\ndestination=%s\n",
+			  domain->number, (long long)domain->added_ms, (long long)domain->hold_ms,
+			  domain->share_percent, domain->by_mx ? "mx" : "hosts");
 
 	size_t count = domain->destination != NULL ? domain->destination->count : 0;
 	for (size_t i = 0; i < count && error == 0; i++) {
@@ -71,6 +72,8 @@ static int read_key(struct domain *domain, struct domain_record *record, struct 
 		domain->added_ms = (int64_t)number;
 	if (slice_equal(key, SLICE("hold_ms")) && is_number)
 		domain->hold_ms = (int64_t)number;
+	if (slice_equal(key, SLICE("share")) && is_number && number >= 1 && number <= 100)
+		domain->share_percent = (uint32_t)number;
 	return 0; /* a key of a later version says nothing to us */
 }
 
@@ -203,6 +206,7 @@ static void loaded_all(struct relay *relay)
 	list_each(node, &relay->feeds_by_name)
 		feed_wake(container_of(node, struct feed, by_name));
 	save_start_timer(relay);
+	room_start(relay);
 }
 
 /* The state cannot be read just now: nothing is served before it can. */

@@ -242,6 +242,37 @@ static void check_lane(struct doctor *doctor, const json_t *lane)
 	check_hosts_of(doctor, json_array_get(domains, 0));
 }
 
+static void check_space(struct doctor *doctor, const json_t *space)
+{
+	const char *state = text_of(space, "state");
+	char words[400], free_bytes[FORMAT_SIZE];
+
+	if (doctor->checks == NULL)
+		(void)puts("the spool");
+	(void)format_bytes((uint64_t)number_of(space, "free_bytes"), free_bytes);
+	if (strcmp(state, "ok") == 0) {
+		(void)snprintf(words, sizeof(words), "%.0f %% used", number_of(space, "used_percent"));
+		say_good(doctor, "room", words);
+		return;
+	}
+	if (strcmp(state, "failed") == 0)
+		(void)snprintf(
+		    words, sizeof(words),
+		    "the disk failed: %.200s: nothing is accepted; repair it, then restart restante",
+		    text_of(space, "why"));
+	else if (strcmp(state, "full") == 0)
+		(void)snprintf(
+		    words, sizeof(words),
+		    "it is full: senders are told to come again; make room on the disk, the rest goes by "
+		    "itself");
+	else
+		(void)snprintf(
+		    words, sizeof(words),
+		    "%.0f %% used, %s free: bring back the servers that are down, or make room on the disk",
+		    number_of(space, "used_percent"), free_bytes);
+	say_bad(doctor, "room", words);
+}
+
 static void print_summary(const struct doctor *doctor, bool any)
 {
 	if (!any)
@@ -269,6 +300,7 @@ static int examine(const json_t *status, bool json)
 	const json_t *lanes = json_object_get(status, "lanes"), *lane;
 	size_t i;
 
+	check_space(&doctor, json_object_get(status, "space"));
 	json_array_foreach(lanes, i, lane) check_lane(&doctor, lane);
 	if (doctor.checks != NULL)
 		print_checks(&doctor);

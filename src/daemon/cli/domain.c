@@ -86,17 +86,17 @@ static json_t *hold_value(const char *text)
 
 static int add_setting(json_t *body, const char *word)
 {
-	static const char *const keys[] = {"to", "hold"};
+	static const char *const keys[] = {"to", "hold", "share"};
 	size_t size = strcspn(word, "=");
 	char key[32];
 
 	if (word[size] != '=' || word[size + 1] == '\0')
 		return usage_error("domain set", "\"%s\": wants KEY=VALUE, as in hold=30", word);
 	(void)snprintf(key, sizeof(key), "%.*s", size < sizeof(key) ? (int)size : (int)sizeof(key) - 1, word);
-	if (strcmp(key, "to") != 0 && strcmp(key, "hold") != 0) {
-		const char *meant = suggest(key, keys, 2);
+	if (strcmp(key, "to") != 0 && strcmp(key, "hold") != 0 && strcmp(key, "share") != 0) {
+		const char *meant = suggest(key, keys, 3);
 		return usage_error("domain set", "there is no setting \"%s\"; %s%s", key,
-				   meant != NULL ? "did you mean " : "known are to and hold",
+				   meant != NULL ? "did you mean " : "known are to, hold and share",
 				   meant != NULL ? meant : "");
 	}
 	if (json_object_get(body, key) != NULL)
@@ -207,6 +207,18 @@ static void print_held(const json_t *held)
 		     format_duration((int64_t)number_of(held, "oldest_s"), age));
 }
 
+static void print_share(const json_t *domain)
+{
+	char bytes[FORMAT_SIZE], text[3 * FORMAT_SIZE];
+
+	(void)snprintf(text, sizeof(text), "%.0f %% of the spool, %s%s", number_of(domain, "share_percent"),
+		       format_bytes((uint64_t)number_of(domain, "share_bytes"), bytes),
+		       json_is_true(json_object_get(domain, "share_used_up"))
+			   ? ": used up, senders are told to come again (452)"
+			   : "");
+	print_line("share", text);
+}
+
 static void print_domain(const json_t *domain)
 {
 	print_line("domain", text_of(domain, "name"));
@@ -219,6 +231,7 @@ static void print_domain(const json_t *domain)
 	print_line("hosts", text_of(domain, "hosts"));
 	print_line("lane", text_of(domain, "lane"));
 	(void)printf("%-12s %g days\n", "kept for", number_of(domain, "hold_days"));
+	print_share(domain);
 	print_time("added", domain, "added");
 }
 

@@ -152,6 +152,9 @@ static void add_domain(struct table *table, const json_t *status, const json_t *
 	add_held_cells(table, json_object_get(domain, "held"));
 	if (strcmp(text_of(domain, "state"), "open") != 0)
 		add_words(table, STYLE_WARN, text_of(domain, "reason"));
+	if (json_is_true(json_object_get(domain, "share_used_up")))
+		add_words(table, STYLE_BAD,
+			  "its share of the spool is used up: senders are told to come again (452)");
 }
 
 static void print_lanes(FILE *to, const json_t *status, bool colour, json_t *peaks)
@@ -227,11 +230,41 @@ static void print_account(FILE *to, const json_t *totals, bool colour)
 			      number_of(totals, "set_aside"));
 }
 
+/* Nothing while there is no limit. */
+static void print_space(FILE *to, const json_t *space, bool colour)
+{
+	const char *state = text_of(space, "state");
+	bool well = strcmp(state, "ok") == 0, warning = strcmp(state, "warning") == 0;
+	enum table_style style = warning ? STYLE_WARN : STYLE_BAD;
+	char free_bytes[FORMAT_SIZE], capacity[FORMAT_SIZE], when[FORMAT_SIZE];
+
+	if (number_of(space, "capacity_bytes") <= 0 && well)
+		return;
+	style_begin(to, colour && !well, style);
+	(void)fprintf(to, "spool: %.0f %% of %s used, %s free", number_of(space, "used_percent"),
+		      format_bytes((uint64_t)number_of(space, "capacity_bytes"), capacity),
+		      format_bytes((uint64_t)number_of(space, "free_bytes"), free_bytes));
+	if (json_is_number(json_object_get(space, "full_in_s")))
+		(void)fprintf(to, ", full in %s",
+			      format_duration((int64_t)number_of(space, "full_in_s"), when));
+	if (strcmp(state, "full") == 0)
+		(void)fprintf(to,
+			      ": FULL, senders are told to come again (452), held mail is still delivered");
+	if (strcmp(state, "failed") == 0) {
+		(void)fprintf(to, ": THE DISK FAILED: ");
+		print_safe(to, text_of(space, "why"));
+		(void)fprintf(to, "; nothing is accepted (451), repair it and restart");
+	}
+	style_end(to, colour && !well, style);
+	(void)fputc('\n', to);
+}
+
 void print_status(FILE *to, const json_t *status, bool colour, json_t *peaks)
 {
 	print_node(to, status, colour);
 	print_held(to, json_object_get(status, "held"));
 	print_account(to, json_object_get(status, "totals"), colour);
+	print_space(to, json_object_get(status, "space"), colour);
 	(void)fputc('\n', to);
 	if (json_array_size(json_object_get(status, "lanes")) == 0)
 		(void)fprintf(to, "no domain is served yet: `restante domain add NAME`\n");

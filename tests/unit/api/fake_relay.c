@@ -56,6 +56,17 @@ void fake_relay_init(struct relay *relay)
 	    .content_bytes = 1000,
 	    .end_count = 2,
 	};
+	relay->space = (struct admin_space_view){
+	    .state = "ok",
+	    .since_ms = relay->now.wall_ms - DAY_MS,
+	    .why = "",
+	    .capacity_bytes = UINT64_C(1000) << 20,
+	    .used_bytes = UINT64_C(200) << 20,
+	    .live_bytes = UINT64_C(150) << 20,
+	    .free_bytes = UINT64_C(800) << 20,
+	    .used_percent = 20,
+	    .full_in_s = -1,
+	};
 	list_init(&relay->calls);
 	(void)snprintf(relay->result.message, sizeof(relay->result.message), "done, as asked");
 }
@@ -106,6 +117,7 @@ void admin_node(const struct relay *relay, struct admin_node_view *ret_view)
 	    .deferred_recipients = 7,
 	    .duplicates_possible = 1,
 	    .up_since_ms = relay->now.wall_ms - DAY_MS,
+	    .space = relay->space,
 	};
 }
 
@@ -147,6 +159,10 @@ static void tell_domain(const struct relay *relay, const char *name, const char 
 	    .destination = "mx",
 	    .hosts = "mail.example.com:25",
 	    .hold_ms = 15 * (int64_t)DAY_MS,
+	    .share_percent = 30,
+	    .share_bytes = UINT64_C(300) << 20,
+	    .share_used_up = relay->share_used_up,
+	    .refused_for_room = relay->share_used_up ? 7 : 0,
 	    .added_ms = relay->now.wall_ms - DAY_MS,
 	};
 	domain(owner, &view);

@@ -30,6 +30,8 @@ struct relay {
 	size_t pieces;		  /* handed out by cat */
 	uint64_t fail_content_at; /* cat fails at this offset; 0: never */
 	size_t end_count;
+	struct admin_space_view space;
+	bool share_used_up; /* of every domain */
 };
 
 void fake_relay_init(struct relay *relay);

@@ -330,6 +330,7 @@ static void expect_members(const json_t *object, const char *const *members)
 			    (strchr(types, 'n') != NULL && json_is_number(value)) ||
 			    (strchr(types, '0') != NULL && json_is_null(value)) ||
 			    (strchr(types, 'a') != NULL && json_is_array(value)) ||
+			    (strchr(types, 'b') != NULL && json_is_boolean(value)) ||
 			    (strchr(types, 'o') != NULL && json_is_object(value));
 		if (!fits)
 			fail_msg("member %s is not of type %s", name, types);
@@ -337,7 +338,20 @@ static void expect_members(const json_t *object, const char *const *members)
 }
 
 static const char *const held_members[] = {"messages:i", "bytes:i", "oldest_s:i", NULL};
-static const char *const node_members[] = {"node:s", "version:s", "held:o", "lanes:a", NULL};
+static const char *const space_members[] = {"state:s",
+					    "since:s",
+					    "why:s0",
+					    "capacity_bytes:i",
+					    "used_bytes:i",
+					    "live_bytes:i",
+					    "free_bytes:i",
+					    "used_percent:n",
+					    "full_in_s:n0",
+					    "reserve_gone:b",
+					    "domains_refused:i",
+					    "refused_for_room:i",
+					    NULL};
+static const char *const node_members[] = {"node:s", "version:s", "held:o", "space:o", "lanes:a", NULL};
 static const char *const lane_members[] = {
     "lane:s",	"state:s",	"phase:s0",	     "kind:s0",		 "since:s0",
     "held:o",	"window:n",	"in_flight:i",	     "rate_per_s:n",	 "next_probe_s:n0",
@@ -351,6 +365,7 @@ static void expect_status_shape(const json_t *status)
 	size_t i, d;
 
 	expect_members(status, node_members);
+	expect_members(json_object_get(status, "space"), space_members);
 	expect_members(json_object_get(status, "held"), held_members);
 	json_array_foreach(json_object_get(status, "lanes"), i, lane)
 	{
@@ -428,9 +443,11 @@ static void test_domains(void **state)
 {
 	json_t *list = get(*state, "/v1/domains");
 	const json_t *domains = json_object_get(list, "domains");
-	static const char *const members[] = {"name:s",	     "state:s",	  "since:s",	   "reason:s",
-					      "held:o",	     "lane:s0",	  "destination:s", "hosts:s",
-					      "hold_days:n", "resume:s0", "added:s",	   NULL};
+	static const char *const members[] = {
+	    "name:s",  "state:s",	  "since:s",	   "reason:s",	      "held:o",
+	    "lane:s0", "destination:s",	  "hosts:s",	   "hold_days:n",     "resume:s0",
+	    "added:s", "share_percent:i", "share_bytes:i", "share_used_up:b", "refused_for_room:i",
+	    NULL};
 	const json_t *domain;
 	size_t i;
 

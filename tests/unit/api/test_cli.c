@@ -432,6 +432,28 @@ static void test_no_escape_sequences_reach_a_pipe(void **state)
 	}
 }
 
+static void test_space_text(void **state)
+{
+	struct http *http = *state;
+	struct admin_space_view *space = &http->relay.space;
+	char line[256], show[256];
+
+	(void)snprintf(line, sizeof(line), "status --data %s", http->folder);
+	expect(http, line, CLI_OK, "\nspool: 20 % of 1000.0 MiB used, 800.0 MiB free\n", "");
+	space->state = "warning";
+	space->full_in_s = 7200;
+	expect(http, line, CLI_OK, "used, 800.0 MiB free, full in 2 h 00 min\n", "");
+	space->state = "full";
+	expect(http, line, CLI_OK, ": FULL, senders are told to come again (452)", "");
+	space->state = "failed";
+	space->why = "Read-only file system";
+	expect(http, line, CLI_OK, ": THE DISK FAILED: Read-only file system; nothing is accepted (451)", "");
+	http->relay.share_used_up = true;
+	expect(http, line, CLI_OK, "its share of the spool is used up", "");
+	(void)snprintf(show, sizeof(show), "domain show d0-1.example --data %s", http->folder);
+	expect(http, show, CLI_OK, "share        30 % of the spool, 300.0 MiB: used up", "");
+}
+
 static void test_domains_text(void **state)
 {
 	struct http *http = *state;
@@ -602,6 +624,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_status_of_a_domain, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_no_escape_sequences_reach_a_pipe, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_domains_text, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_space_text, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_messages_text, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_queue_of_many, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_message_cat, setup, teardown),

@@ -169,6 +169,16 @@ bool ledger_refused_now(const struct ledger_entry *entry, const struct ledger_do
 	       domain->service_ms - entry->refused_service_ms < LEDGER_REFUSED_MS;
 }
 
+bool ledger_must_write(const struct ledger_entry *before, const struct ledger_entry *entry)
+{
+	if (before == NULL || before->source != entry->source || before->pinned != entry->pinned ||
+	    before->departed != entry->departed || (before->good_count == 0) != (entry->good_count == 0))
+		return true;
+	if (before->refused_count != entry->refused_count || before->counted != entry->counted)
+		return true;
+	return entry->good_service_ms - before->good_service_ms >= LEDGER_WRITE_MS;
+}
+
 bool ledger_is_stale(const struct ledger_entry *entry, const struct ledger_domain *domain)
 {
 	bool refused_lately =

@@ -110,6 +110,9 @@ void ledger_depart(struct ledger_entry *entry, struct ledger_domain *domain, str
 enum ledger_standing ledger_standing(const struct ledger_entry *entry, const struct ledger_domain *domain);
 /* Refused so short a time ago that nobody need be asked again (5 min). */
 bool ledger_refused_now(const struct ledger_entry *entry, const struct ledger_domain *domain);
+/* Must it be written, after it was brought up to date? Not for each delivery: when it says something new, or
+ * once in a day of service. before: as it was read or written last; NULL: there was none. */
+bool ledger_must_write(const struct ledger_entry *before, const struct ledger_entry *entry);
 /* Nothing in it matters any more: remove the pair. Never for pinned and listed ones. */
 bool ledger_is_stale(const struct ledger_entry *entry, const struct ledger_domain *domain);
 

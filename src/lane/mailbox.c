@@ -2,17 +2,17 @@
 
 #include "lane/tuning.h"
 
-bool mailbox_permits(const struct mailbox *m, int64_t now_us)
+bool mailbox_permits(const struct mailbox_rest *m, int64_t now_us)
 {
 	return now_us >= m->next_us && (m->window == 0 || m->in_flight < m->window);
 }
 
-void mailbox_sent(struct mailbox *m)
+void mailbox_sent(struct mailbox_rest *m)
 {
 	m->in_flight++;
 }
 
-void mailbox_returned(struct mailbox *m)
+void mailbox_returned(struct mailbox_rest *m)
 {
 	if (m->in_flight > 0)
 		m->in_flight--;
@@ -26,12 +26,12 @@ static int64_t pause_us(uint32_t failures)
 	return pause < MAILBOX_LAST_US ? pause : MAILBOX_LAST_US;
 }
 
-static bool is_throttled(const struct mailbox *m, int64_t now_us)
+static bool is_throttled(const struct mailbox_rest *m, int64_t now_us)
 {
 	return m->accepted_us != 0 && now_us - m->accepted_us < MAILBOX_THROTTLE_US;
 }
 
-void mailbox_deferred(struct mailbox *m, int64_t service_ms, int64_t now_us)
+void mailbox_deferred(struct mailbox_rest *m, int64_t service_ms, int64_t now_us)
 {
 	if (now_us < m->next_us && m->waits) /* others that were on their way: one trouble */
 		return;
@@ -50,7 +50,7 @@ void mailbox_deferred(struct mailbox *m, int64_t service_ms, int64_t now_us)
 }
 
 /* It grows with what it takes, like any window. */
-void mailbox_accepted(struct mailbox *m, int64_t now_us)
+void mailbox_accepted(struct mailbox_rest *m, int64_t now_us)
 {
 	m->waits = false;
 	m->failures = 0;
@@ -62,17 +62,17 @@ void mailbox_accepted(struct mailbox *m, int64_t now_us)
 		m->window = 0;
 }
 
-bool mailbox_is_well(const struct mailbox *m)
+bool mailbox_is_well(const struct mailbox_rest *m)
 {
 	return !m->waits && m->window == 0 && m->in_flight == 0;
 }
 
-bool mailbox_is_visible(const struct mailbox *m, int64_t service_ms)
+bool mailbox_is_visible(const struct mailbox_rest *m, int64_t service_ms)
 {
 	return m->waits && service_ms - m->since_service_ms >= MAILBOX_VISIBLE_MS;
 }
 
-bool mailbox_is_over(const struct mailbox *m, int64_t first_deferred_service_ms, int64_t service_ms)
+bool mailbox_is_over(const struct mailbox_rest *m, int64_t first_deferred_service_ms, int64_t service_ms)
 {
 	int64_t from_ms =
 	    m->since_service_ms > first_deferred_service_ms ? m->since_service_ms : first_deferred_service_ms;

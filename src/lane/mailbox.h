@@ -14,7 +14,7 @@
 /* --- a mailbox that takes nothing now (RECIPIENT verdicts) --- */
 
 /* Zeroed: well. Made at its first deferral, dropped when mailbox_is_well. */
-struct mailbox {
+struct mailbox_rest {
 	bool waits;		  /* deferred, and nothing accepted since */
 	int64_t since_service_ms; /* deferred since; the domain's time of service, see ledger.h */
 	int64_t next_us;	  /* nothing before this */
@@ -25,20 +25,20 @@ struct mailbox {
 };
 
 /* May a message to it start? */
-bool mailbox_permits(const struct mailbox *m, int64_t now_us);
-void mailbox_sent(struct mailbox *m);
+bool mailbox_permits(const struct mailbox_rest *m, int64_t now_us);
+void mailbox_sent(struct mailbox_rest *m);
 /* The message's end in any way, before the next two. */
-void mailbox_returned(struct mailbox *m);
+void mailbox_returned(struct mailbox_rest *m);
 /* One that took mail within the last ten minutes is throttled: a minute's rest and half the window. Else
  * full: 5, 10, 20, 40, then each 60 min, one message at a time. */
-void mailbox_deferred(struct mailbox *m, int64_t service_ms, int64_t now_us);
-void mailbox_accepted(struct mailbox *m, int64_t now_us);
-bool mailbox_is_well(const struct mailbox *m);
+void mailbox_deferred(struct mailbox_rest *m, int64_t service_ms, int64_t now_us);
+void mailbox_accepted(struct mailbox_rest *m, int64_t now_us);
+bool mailbox_is_well(const struct mailbox_rest *m);
 /* To be shown as a trouble of its own. */
-bool mailbox_is_visible(const struct mailbox *m, int64_t service_ms);
+bool mailbox_is_visible(const struct mailbox_rest *m, int64_t service_ms);
 /* May a message that was deferred by it first at that time of service end now? Only while the server is
  * healthy: the caller asks then. */
-bool mailbox_is_over(const struct mailbox *m, int64_t first_deferred_service_ms, int64_t service_ms);
+bool mailbox_is_over(const struct mailbox_rest *m, int64_t first_deferred_service_ms, int64_t service_ms);
 
 /* --- poison --- */
 

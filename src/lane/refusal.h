@@ -17,7 +17,7 @@
  *
  * The owner does, for each recipient of each transaction, refusal_event and what its advice says; and
  * refusal_permit whenever it may send. Hashes must be seeded with something strangers do not know. No memory
- * is allocated; about 700 bytes per domain.
+ * is allocated; about 1 KB for each domain.
  */
 #ifndef LANE_REFUSAL_H
 #define LANE_REFUSAL_H
@@ -60,9 +60,10 @@ struct refusal_witness {
 	uint8_t other_count;
 };
 
-struct refusal_run { /* things in a row, each counted once */
+/* Things in a row, each counted once. Half a hash is enough to tell 16 apart. */
+struct refusal_run {
 	uint32_t count;
-	uint64_t recipient[REFUSAL_RECENT], sender[REFUSAL_RECENT];
+	uint32_t seen[REFUSAL_RECENT];
 };
 
 enum refusal_check {
@@ -84,11 +85,12 @@ struct refusal {
 	double score;		/* sequential test over known recipients */
 	struct refusal_witness witnesses[REFUSAL_WITNESSES];
 	uint32_t witness_count;
-	uint64_t departed[REFUSAL_RECENT]; /* recipients that lost their standing */
+	uint32_t departed[REFUSAL_RECENT]; /* recipients that lost their standing */
 	uint32_t departed_next;
 
 	double share; /* of refusals among this domain's recipients, in the long run */
-	struct refusal_run refused, senders, contents;
+	struct refusal_run refused, refused_senders; /* of the same refusals */
+	struct refusal_run senders, contents;
 	uint32_t soft_bits, soft_known; /* the last recipients, 1: deferred; how many are known */
 	struct refusal_run soft;	/* the deferred ones since the last accept of many */
 

@@ -159,7 +159,7 @@ static void pass(struct refusal *r, int64_t now_us)
 
 	r->weak_until_us = now_us + (REFUSAL_WEAK_US << doublings);
 	r->weak_passed++;
-	r->refused.count = r->senders.count = r->soft.count = 0;
+	r->refused.count = r->refused_senders.count = r->senders.count = r->soft.count = 0;
 	r->soft_known = 0;
 }
 

@@ -14,17 +14,22 @@ static bool is_among(const uint64_t *hashes, uint32_t count, uint64_t hash)
 	return false;
 }
 
-/* Returns true when both are new to the run. */
-static bool run_add(struct refusal_run *run, uint64_t recipient, uint64_t sender)
+static bool run_has(const struct refusal_run *run, uint64_t hash)
 {
 	uint32_t known = run->count < REFUSAL_RECENT ? run->count : REFUSAL_RECENT;
-	uint32_t place = run->count % REFUSAL_RECENT;
 
-	if (is_among(run->recipient, known, recipient) || is_among(run->sender, known, sender))
+	for (uint32_t i = 0; i < known; i++)
+		if (run->seen[i] == (uint32_t)hash)
+			return true;
+	return false;
+}
+
+/* Returns true when it is new to the run. */
+static bool run_add(struct refusal_run *run, uint64_t hash)
+{
+	if (run_has(run, hash))
 		return false;
-	run->recipient[place] = recipient;
-	run->sender[place] = sender;
-	run->count++;
+	run->seen[run->count++ % REFUSAL_RECENT] = (uint32_t)hash;
 	return true;
 }
 
@@ -60,12 +65,15 @@ bool refusal_is_witness(const struct refusal *r, uint64_t recipient)
 
 bool refusal_has_departed(const struct refusal *r, uint64_t recipient)
 {
-	return is_among(r->departed, REFUSAL_RECENT, recipient);
+	for (uint32_t i = 0; i < REFUSAL_RECENT; i++)
+		if (r->departed[i] == (uint32_t)recipient)
+			return true;
+	return false;
 }
 
 static void depart(struct refusal *r, uint64_t recipient)
 {
-	r->departed[r->departed_next++ % REFUSAL_RECENT] = recipient;
+	r->departed[r->departed_next++ % REFUSAL_RECENT] = (uint32_t)recipient;
 }
 
 /* Three others were accepted since it was refused: it has left, and the server knows what it says. */
@@ -146,7 +154,7 @@ void refusal_note_accepted(struct refusal *r, const struct refusal_event *event,
 	r->nobody = false;
 	witnesses_hear(r, event->recipient);
 	for (uint32_t i = 0; i < REFUSAL_RECENT; i++)
-		if (r->departed[i] == event->recipient)
+		if (r->departed[i] == (uint32_t)event->recipient)
 			r->departed[i] = 0;
 	if (event->standing >= LEDGER_SEEN)
 		note_known_accepted(r, event, now_us);
@@ -154,6 +162,7 @@ void refusal_note_accepted(struct refusal *r, const struct refusal_event *event,
 	note_share(r, false);
 	note_soft_bit(r, false);
 	run_end(&r->refused);
+	run_end(&r->refused_senders);
 	run_end(&r->senders);
 	if (event->stage != VERDICT_AT_DOT)
 		return;
@@ -167,8 +176,10 @@ void refusal_note_refused(struct refusal *r, const struct refusal_event *event, 
 		note_known_refused(r, event, now_us);
 	if (event->verdict == VERDICT_DOMAIN)
 		refusal_suspect(r, REFUSAL_CLASS, now_us);
-	if (!run_add(&r->refused, event->recipient, event->sender))
+	if (run_has(&r->refused, event->recipient) || run_has(&r->refused_senders, event->sender))
 		return;
+	(void)run_add(&r->refused, event->recipient);
+	(void)run_add(&r->refused_senders, event->sender);
 	note_share(r, true);
 	if (r->refused.count >= refusal_run_limit(r, now_us))
 		refusal_suspect(r, REFUSAL_RUN, now_us);
@@ -176,12 +187,7 @@ void refusal_note_refused(struct refusal *r, const struct refusal_event *event, 
 
 void refusal_note_sender(struct refusal *r, const struct refusal_event *event, int64_t now_us)
 {
-	uint32_t known = r->senders.count < REFUSAL_RECENT ? r->senders.count : REFUSAL_RECENT;
-
-	if (is_among(r->senders.sender, known, event->sender))
-		return;
-	r->senders.sender[r->senders.count++ % REFUSAL_RECENT] = event->sender;
-	if (r->senders.count >= REFUSAL_SENDERS_RUN)
+	if (run_add(&r->senders, event->sender) && r->senders.count >= REFUSAL_SENDERS_RUN)
 		refusal_suspect(r, REFUSAL_SENDERS, now_us);
 }
 
@@ -195,7 +201,7 @@ bool refusal_of_contents(const struct refusal *r, int64_t now_us)
 bool refusal_note_content(struct refusal *r, const struct refusal_event *event)
 {
 	/* Its RCPT was taken, so an address says nothing here: senders count. */
-	(void)run_add(&r->contents, event->sender, event->sender);
+	(void)run_add(&r->contents, event->sender);
 	if (r->contents.count < REFUSAL_CONTENT_ALARM || r->contents_alarmed)
 		return false;
 	r->contents_alarmed = true;
@@ -211,7 +217,7 @@ bool refusal_is_soft(enum verdict_reason reason)
 void refusal_note_soft(struct refusal *r, const struct refusal_event *event, int64_t now_us)
 {
 	note_soft_bit(r, true);
-	(void)run_add(&r->soft, event->recipient, event->recipient);
+	(void)run_add(&r->soft, event->recipient);
 	if (r->soft_known >= REFUSAL_SOFT_LAST &&
 	    (uint32_t)__builtin_popcount(r->soft_bits) >= REFUSAL_SOFT_MANY &&
 	    r->soft.count >= REFUSAL_SOFT_DISTINCT)
@@ -223,6 +229,7 @@ void refusal_forget_evidence(struct refusal *r)
 	r->score = 0;
 	r->witness_count = 0;
 	run_end(&r->refused);
+	run_end(&r->refused_senders);
 	run_end(&r->senders);
 	run_end(&r->contents);
 	run_end(&r->soft);

@@ -111,8 +111,9 @@
 #define LEDGER_SEEN_MS	  7776000000LL /* 90 days of service: taken without asking */
 #define LEDGER_REFUSED_MS 300000LL     /* a new mailbox is usable after 5 min at most */
 #define LEDGER_TRACE_MS \
-	259200000LL		  /* 3 days: its counted refusals are wanted for two (REFUSAL_END_KNOWN_MS) */
-#define LEDGER_ASK_MS 604800000LL /* 7 days: whether a server takes everybody changes seldom */
+	259200000LL /* 3 days: its counted refusals are wanted for two (REFUSAL_END_KNOWN_MS) */
+#define LEDGER_WRITE_MS 86400000LL  /* a day's error in an age of 14: one write a day for a busy mailbox */
+#define LEDGER_ASK_MS	604800000LL /* 7 days: whether a server takes everybody changes seldom */
 
 /* --- our own door (RECOVERY §1.7.6) --- */
 

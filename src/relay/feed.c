@@ -187,7 +187,7 @@ void feed_offers(struct feed *feed, bool smtputf8, bool dsn)
 
 bool feed_single(const struct feed *feed)
 {
-	return feed != NULL && feed->single_until_us > feed->relay->now.now_us;
+	return feed != NULL && split_single(&feed->split, feed->relay->now.now_us);
 }
 
 bool feed_flows(const struct domain *domain)

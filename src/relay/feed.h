@@ -5,6 +5,7 @@
 #ifndef RELAY_FEED_H
 #define RELAY_FEED_H
 
+#include "lane/mailbox.h"
 #include "lane/turns.h"
 #include "relay/domains.h"
 #include "relay/members.h"
@@ -18,7 +19,6 @@ enum {
 enum {
 	FEED_LOOK_AGAIN_MS = 20, /* a permit that could not be used yet */
 	FEED_STUCK_MS = 1000,	 /* memory or names were missing */
-	FEED_SINGLE_S = 3600,	 /* one recipient at a time after the last refusal of a whole transaction */
 };
 
 /* Seconds. */
@@ -77,11 +77,11 @@ struct feed {
 	uint32_t opening_count; /* not yet greeted */
 	struct list idle;	/* struct outbound, greeted, without a transaction; the latest used first */
 
-	struct timer timer;	 /* the lane's deadline */
-	int64_t single_until_us; /* it refuses a whole message for one bad recipient: one at a time */
-	bool stuck;		 /* something could not be begun (no memory, no names): look again soon */
-	bool changed;		 /* lane state to be saved */
-	char name[];		 /* at most FEED_NAME_MAX with its end */
+	struct timer timer; /* the lane's deadline */
+	struct split split; /* it refuses a whole message for one bad recipient: one at a time */
+	bool stuck;	    /* something could not be begun (no memory, no names): look again soon */
+	bool changed;	    /* lane state to be saved */
+	char name[];	    /* at most FEED_NAME_MAX with its end */
 };
 
 /* The feed of a destination, made when there is none. NULL: no memory. */

@@ -392,7 +392,7 @@ void results_of(struct outbound *out)
 	enum verdict_whole whole = refused_as_a_whole(out);
 	out->split = whole != WHOLE_NO;
 	if (whole == WHOLE_ADDRESS)
-		out->feed->single_until_us = relay->now.now_us + CLOCK_SECONDS(FEED_SINGLE_S);
+		split_refused(&out->feed->split, relay->now.now_us);
 	for (uint32_t i = 0; i < recipients; i++)
 		judge_recipient(out, i, &sum);
 	if (sum.waiting > 0 && (out->change_count > 0 || out->split))

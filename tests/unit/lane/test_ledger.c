@@ -196,6 +196,35 @@ static void catch_all(void **state)
 	assert_int_equal(ledger_catch_all(&play.domain, true), LEDGER_ASK);
 }
 
+static void written_only_when_it_says_something_new(void **state)
+{
+	struct play play;
+	struct ledger_entry before;
+
+	start(&play);
+	assert_true(ledger_must_write(NULL, &play.entry));
+	before = play.entry;
+	assert_false(ledger_must_write(&before, &play.entry));
+	accept(&play, "joe");
+	assert_true(ledger_must_write(&before, &play.entry));
+	before = play.entry;
+	ledger_serve(&play.domain, LEDGER_WRITE_MS - 1);
+	accept(&play, "joe");
+	assert_false(ledger_must_write(&before, &play.entry));
+	ledger_serve(&play.domain, 1);
+	accept(&play, "joe");
+	assert_true(ledger_must_write(&before, &play.entry));
+	before = play.entry;
+	ledger_was_refused(&play.entry, &play.domain, false, WALL);
+	assert_true(ledger_must_write(&before, &play.entry));
+	before = play.entry;
+	accept(&play, "joe"); /* the refusals are forgotten: that must be known */
+	assert_true(ledger_must_write(&before, &play.entry));
+	before = play.entry;
+	play.entry.pinned = true;
+	assert_true(ledger_must_write(&before, &play.entry));
+}
+
 static void keys(void **state)
 {
 	static const struct {
@@ -302,6 +331,7 @@ int main(void)
 	    cmocka_unit_test(a_refused_known_one),
 	    cmocka_unit_test(the_last_ones_are_asked),
 	    cmocka_unit_test(catch_all),
+	    cmocka_unit_test(written_only_when_it_says_something_new),
 	    cmocka_unit_test(keys),
 	    cmocka_unit_test(entries_are_written_and_read),
 	    cmocka_unit_test(domains_are_written_and_read),

@@ -16,7 +16,7 @@
 static void a_full_mailbox(void **state)
 {
 	static const int64_t pauses[] = {5, 10, 20, 40, 60, 60};
-	struct mailbox m = {0};
+	struct mailbox_rest m = {0};
 	int64_t now = HOUR;
 
 	assert_true(mailbox_permits(&m, now));
@@ -48,7 +48,7 @@ static void a_full_mailbox(void **state)
 
 static void a_throttled_mailbox(void **state)
 {
-	struct mailbox m = {0};
+	struct mailbox_rest m = {0};
 	int64_t now = HOUR;
 
 	mailbox_accepted(&m, now);
@@ -73,7 +73,7 @@ static void a_throttled_mailbox(void **state)
 
 static void its_clock_is_time_of_service(void **state)
 {
-	struct mailbox m = {0};
+	struct mailbox_rest m = {0};
 
 	assert_false(mailbox_is_over(&m, 0, 100 * DAY_MS));
 	mailbox_deferred(&m, DAY_MS, HOUR);

@@ -85,6 +85,7 @@ int datafolder_write(const struct datafolder *folder, const char *name, struct s
 
 /* --- whose folder is it? --- */
 
+/* What an interrupted make_marker has left is nothing. */
 static bool is_empty(const struct datafolder *folder)
 {
 	int copy = openat(folder->descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -97,7 +98,7 @@ static bool is_empty(const struct datafolder *folder)
 		if (entry == NULL)
 			break;
 		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-			strcmp(entry->d_name, "lost+found") == 0;
+			strcmp(entry->d_name, "lost+found") == 0 || strcmp(entry->d_name, MARKER ".new") == 0;
 	}
 	if (entries != NULL)
 		(void)closedir(entries);
@@ -154,7 +155,22 @@ static int check_marker(struct datafolder *folder, char *ret_message)
 
 /* --- opening --- */
 
-/* mkdir -p, each with the mode of a folder that others may pass through but not read. */
+/* Makes the name of a folder durable: else all that is synced in it may go with it. A folder above that may
+ * not be read cannot be synced; it was not made by us. */
+static int sync_parent(const char *path)
+{
+	char parent[4096];
+	int size = snprintf(parent, sizeof(parent), "%s/..", path);
+	int folder = size < (int)sizeof(parent) ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (folder < 0)
+		return errno == EACCES ? 0 : ERR_IO;
+	int result = fsync(folder);
+	(void)close(folder);
+	return result == 0 ? 0 : ERR_IO;
+}
+
+/* mkdir -p, each with the mode of a folder that others may pass through but not read. The last one may be
+ * from a life that ended before its sync. */
 static int make_folders(const char *path, mode_t mode)
 {
 	char part[4096];
@@ -167,7 +183,10 @@ static int make_folders(const char *path, mode_t mode)
 		if (c != '/' && c != '\0')
 			continue;
 		part[i] = '\0';
-		if (mkdir(part, mode) != 0 && errno != EEXIST)
+		bool made = mkdir(part, mode) == 0;
+		if (!made && errno != EEXIST)
+			return ERR_IO;
+		if ((made || i == size) && sync_parent(part) != 0)
 			return ERR_IO;
 		part[i] = c;
 	}
@@ -281,6 +300,8 @@ int datafolder_open_spool(struct datafolder *folder, uid_t uid, gid_t gid,
 	if (mkdirat(folder->descriptor, "spool", 0700) != 0 && errno != EEXIST)
 		return fail(ERR_IO, ret_message, "%s/spool cannot be made: %s", folder->path,
 			    strerror(errno));
+	if (fsync(folder->descriptor) != 0)
+		return fail(ERR_IO, ret_message, "%s cannot be synced: %s", folder->path, strerror(errno));
 	folder->spool = openat(folder->descriptor, "spool", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (folder->spool < 0 || fstat(folder->spool, &status) != 0)
 		return fail(ERR_IO, ret_message,

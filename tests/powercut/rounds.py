@@ -31,9 +31,16 @@ BAD_WORDS = ('set aside', 'made again', 'ALARM', 'Sanitizer', 'runtime error', '
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """One that stays free while the relay is down: none that the system gives to clients."""
+    for _ in range(1000):
+        with socket.socket() as s:
+            port = random.randrange(10000, 32000)
+            try:
+                s.bind(('127.0.0.1', port))
+                return port
+            except OSError:
+                pass
+    raise AssertionError('no port is free')
 
 
 def preload(program, shim):
@@ -51,11 +58,13 @@ class Chain:
         self.chance = random.Random(seed)
         self.ledger = Ledger(seed)
         self.top = tempfile.mkdtemp(prefix='restante-powercut-')
-        self.data, self.aside = self.top + '/data', self.top + '/aside'
+        self.root, self.aside = self.top + '/root', self.top + '/aside'
+        self.data = self.root + '/data'
         self.sink = peers.Sink(self.ledger)
         self.port, self.process, self.log_read = free_port(), None, 0
         os.chmod(self.top, 0o711)
-        for folder in self.data, self.aside:  # as root the worker is somebody else
+        # As root the worker is somebody else; else the relay makes its folder itself.
+        for folder in (self.root, self.aside, self.data)[:3 if os.geteuid() == 0 else 2]:
             os.mkdir(folder)
             os.chmod(folder, 0o777)
 
@@ -63,6 +72,8 @@ class Chain:
         sink = await self.sink.start()
         self.domains = ['--domain', 'open.test=127.0.0.1:%d' % sink, '--domain', 'held.test=127.0.0.1:%d' % sink]
         try:
+            if self.chance.random() < 0.1:
+                await self.begin_again()
             for _ in range(cuts):
                 await self.cut_round()
                 if self.ledger.faults:
@@ -83,7 +94,7 @@ class Chain:
 
     def _environment(self, at):
         every = self.chance.random() < 0.4
-        return dict(os.environ, LD_PRELOAD=preload(self.args.program, self.args.shim), POWERCUT_ROOT=self.data,
+        return dict(os.environ, LD_PRELOAD=preload(self.args.program, self.args.shim), POWERCUT_ROOT=self.root,
                     POWERCUT_ASIDE=self.aside, POWERCUT_AT=str(at * 2 if every else at), POWERCUT_COUNT='all' if every else 'syncs',
                     POWERCUT_SEED=str(self.chance.getrandbits(60)), POWERCUT_UNIT=self.chance.choice(('512', '4096')),
                     POWERCUT_LIE=self.args.lie or '', POWERCUT_REPORT=self.top + '/cut')
@@ -108,11 +119,26 @@ class Chain:
             file.seek(self.log_read)
             text = file.read()
             self.log_read = file.tell()
+        self.log_end = text[-500:]
         for line in text.splitlines():
             if was_cut and 'was ended by signal 9' in line:
                 continue
             if any(word in line for word in BAD_WORDS):
                 self.ledger.fault('the log says: ' + line)
+
+    async def stop(self):
+        self.process.terminate()
+        status = await asyncio.wait_for(self.process.wait(), STOP_S)
+        await self.process.stdout.read()
+        if status != 0:
+            self.ledger.fault('the relay ends with %d' % status)
+        self.read_log(False)
+
+    async def begin_again(self):
+        """Somebody removes the spool, and nothing else."""
+        if await self.start(0):
+            await self.stop()
+            shutil.rmtree(self.data + '/spool')
 
     # --- a round that ends with a cut
 
@@ -139,14 +165,14 @@ class Chain:
     def _count_cut(self):
         with open(self.top + '/cut', encoding='ascii') as file:
             words = file.read().replace(',', '').replace(':', '').split()
-        if self.process.returncode != -signal.SIGKILL:
-            self.ledger.fault('the relay ended by itself with %d' % self.process.returncode)
         self.sums['cuts' if words else 'kills'] += 1
         for i, word in enumerate(words):
             if word in ('units', 'sizes', 'names'):
                 self.sums[word + ' kept'] += int(words[i + 2])
                 self.sums[word + ' lost'] += int(words[i + 4])
         self.read_log(True)
+        if self.process.returncode != -signal.SIGKILL:
+            self.ledger.fault('the relay ended by itself with %d: %s' % (self.process.returncode, self.log_end))
         for name in os.listdir(self.aside):
             path = os.path.join(self.aside, name)
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
@@ -200,8 +226,9 @@ class Chain:
     async def last_round(self):
         self.ledger.round += 1
         if not await self.start(0):
+            await self.process.wait()
             self.read_log(False)
-            self.ledger.fault('the relay does not start: status %s' % self.process.returncode)
+            self.ledger.fault('the relay does not start: ' + self.log_end)
             return
         held = await self.drained(lambda held: all(r.endswith('@held.test') for _, r in held))
         self.ledger.judge(held)
@@ -209,10 +236,7 @@ class Chain:
         await peers.api(self.data, 'POST', '/v1/domains/held.test/resume')
         self.ledger.judge(await self.drained(lambda held: not held))
         await self.check_sums()
-        self.process.terminate()
-        if await asyncio.wait_for(self.process.wait(), STOP_S) != 0:
-            self.ledger.fault('the relay ends with %d' % self.process.returncode)
-        self.read_log(False)
+        await self.stop()
 
     async def drained(self, enough):
         end = time.monotonic() + DRAIN_S

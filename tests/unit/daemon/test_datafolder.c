@@ -110,6 +110,22 @@ static void test_foreign(void **state)
 	assert_int_equal(open_once(f), ERR_FOREIGN);
 }
 
+/* The power went while the marker was being made. */
+static void test_half_made(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(open_once(f), 0);
+	char marker[128];
+	(void)snprintf(marker, sizeof(marker), "%s/RESTANTE", f->path);
+	assert_int_equal(unlink(marker), 0);
+	(void)snprintf(marker, sizeof(marker), "%s/lock", f->path);
+	assert_int_equal(unlink(marker), 0);
+	put(f, "RESTANTE.new", "restante da");
+	assert_int_equal(open_once(f), 0);
+	assert_int_equal(open_once(f), 0);
+}
+
 static void test_files(void **state)
 {
 	struct fixture *f = *state;
@@ -158,6 +174,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_markers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_half_made, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_files, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_file_limit, setup, teardown),
 	};

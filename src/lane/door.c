@@ -44,22 +44,24 @@ static void charge(const struct door_question *q, const struct door_budgets *bud
 	budget_take(budgets->client_refusals, DOOR_CLIENT_REFUSALS, DOOR_CLIENT_REFUSALS_HOUR, now_us);
 }
 
-/* The server says, or said lately, that there is no such mailbox. */
+/* The server says that there is no such mailbox. */
 static struct door_decision refused(const struct door_question *q, const struct door_budgets *budgets,
 				    int64_t now_us)
 {
-	if (q->server == DOOR_HEALTHY)
+	bool may_prove = q->server == DOOR_HEALTHY || q->server == DOOR_UNPROVEN;
+
+	if (q->proof_asked && q->server == DOOR_HEALTHY)
 		return decision(DOOR_550, "no such mailbox, says a server that is proven healthy");
-	if (q->server == DOOR_UNPROVEN && !q->proof_asked)
-		return decision(DOOR_PROVE, "no such mailbox, says a server that is not proven");
+	if (!q->proof_asked && may_prove)
+		return decision(DOOR_PROVE, "no such mailbox, says a server that is to be proven");
 	return hold_unseen(q, budgets, DOOR_450, now_us);
 }
 
 static struct door_decision unasked(const struct door_question *q, const struct door_budgets *budgets,
 				    int64_t now_us)
 {
-	if (q->refused_now)
-		return refused(q, budgets, now_us);
+	if (q->refused_now && q->server == DOOR_HEALTHY)
+		return decision(DOOR_550, "no such mailbox, said a proven server a moment ago");
 	if (!may_ask(budgets, now_us))
 		return decision(DOOR_450, "too many unknown recipients: not asked any more for a while");
 	return decision(DOOR_CALLOUT, "unseen recipient");

@@ -1,11 +1,12 @@
 /* What RCPT is answered at our own door. Pure: the owner asks, does what the answer says (a callout, a
  * proof), and asks again with what came of it.
  *
- * A recipient gets 550 only from a server that is proven healthy, says "unknown mailbox", and has no excuse
- * (RECOVERY §1.7.6): it accepted a known recipient of that domain in the last minute, there is no grace, no
- * suspicion, no doubt. While the server is down, newly back or unproven, mail is taken and held, known
- * recipients without a bound, unseen ones within one, then 451. A relay that refused valid users because the
- * directory behind it broke would be worse than none.
+ * A recipient gets 550 only from a server that says "unknown mailbox", takes known recipients of that domain
+ * right after (a directory may have broken a second ago: an older proof is none), says it once more, and has
+ * no excuse: no grace, no suspicion, no doubt (RECOVERY §1.7.6). Such a refusal is noted as a counted one,
+ * and answers for itself for five minutes. While the server is down, newly back or unproven, mail is taken
+ * and held, known recipients without a bound, unseen ones within one, then 451. A relay that refused valid
+ * users because the directory behind it broke would be worse than none.
  */
 #ifndef LANE_DOOR_H
 #define LANE_DOOR_H
@@ -41,15 +42,16 @@ struct door_question {
 	bool vouched;	 /* the reverse-path is authenticated: SPF pass */
 	bool share_left; /* of the spool, for this domain */
 	enum door_callout callout;
-	bool proof_asked; /* DOOR_PROVE was answered already */
+	bool proof_asked; /* DOOR_PROVE was done: server and callout are what came of it */
 };
 
 enum door_answer {
 	DOOR_ACCEPT = 0,  /* 250 */
 	DOOR_CALLOUT = 1, /* ask the server, then ask here again */
-	DOOR_PROVE = 2,	  /* ask the server about known recipients (refusal_want_proof), then here again */
-	DOOR_450 = 3,	  /* not asked, or refused without proof: later */
-	DOOR_451 = 4,	  /* more unseen recipients than may be held */
+	DOOR_PROVE =
+	    2,	      /* make a check of known recipients, then ask for this one once more, then here again */
+	DOOR_450 = 3, /* not asked, or refused without proof: later */
+	DOOR_451 = 4, /* more unseen recipients than may be held */
 	DOOR_550 = 5,
 };
 

@@ -165,7 +165,7 @@ enum ledger_standing ledger_standing(const struct ledger_entry *entry, const str
 
 bool ledger_refused_now(const struct ledger_entry *entry, const struct ledger_domain *domain)
 {
-	return entry->refused_count > 0 && ledger_standing(entry, domain) == LEDGER_REFUSED &&
+	return entry->counted > 0 && ledger_standing(entry, domain) == LEDGER_REFUSED &&
 	       domain->service_ms - entry->refused_service_ms < LEDGER_REFUSED_MS;
 }
 

@@ -108,7 +108,7 @@ void ledger_was_refused(struct ledger_entry *entry, const struct ledger_domain *
 /* The hold detector says that it has left. */
 void ledger_depart(struct ledger_entry *entry, struct ledger_domain *domain, struct slice local);
 enum ledger_standing ledger_standing(const struct ledger_entry *entry, const struct ledger_domain *domain);
-/* Refused so short a time ago that nobody need be asked again (5 min). */
+/* Refused by a proven server so short a time ago that nobody need be asked again (5 min). */
 bool ledger_refused_now(const struct ledger_entry *entry, const struct ledger_domain *domain);
 /* Must it be written, after it was brought up to date? Not for each delivery: when it says something new, or
  * once in a day of service. before: as it was read or written last; NULL: there was none. */

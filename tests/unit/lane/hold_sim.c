@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/rng.h"
+#include "lane/door.h"
 #include "lane/refusal.h"
 #include "lane/tuning.h"
 
@@ -45,6 +46,7 @@ struct sim {
 	int64_t minute_us;
 	uint64_t since_break, next_sender;
 	int64_t burst_until_us;
+	struct budget unseen, lane_refusals;
 };
 
 static bool is_broken(struct sim *sim)
@@ -278,6 +280,66 @@ static uint64_t somebody(struct sim *sim)
 	return rng_chance(&sim->rng, 0.5) ? 1 + rng_below(&sim->rng, 20) : 100 + rng_below(&sim->rng, 20000);
 }
 
+/* --- our door --- */
+
+/* Asks the server for it, and tells the detector what it said. */
+static enum door_callout callout(struct sim *sim, const struct waiting *w)
+{
+	struct person *person = &sim->people[w->person];
+	enum refusal_state before = sim->refusal.state;
+	bool good = accepts(sim, w->person);
+	struct refusal_event event = {
+	    .verdict = good ? VERDICT_OK : VERDICT_REFUSED,
+	    .stage = VERDICT_AT_RCPT,
+	    .reason = REASON_NO_SUCH_USER,
+	    .recipient = hash_of(w->person),
+	    .sender = w->sender,
+	    .standing = ledger_standing(&person->entry, &sim->domain),
+	};
+	struct refusal_advice advice = refusal_event(&sim->refusal, &event, sim->now);
+
+	if (good)
+		ledger_accepted(&person->entry, &sim->domain, slice_of(person->local), sim->now / 1000);
+	follow(sim, &advice, before);
+	return good ? DOOR_TAKEN : DOOR_UNKNOWN;
+}
+
+static enum door_answer door_asks(struct sim *sim, const struct waiting *w)
+{
+	struct budget client = {.spent = 0}; /* each message from another network */
+	struct door_budgets budgets = {&sim->unseen, &sim->lane_refusals, &client};
+	struct person *person = &sim->people[w->person];
+	struct door_question q = {.share_left = true, .catch_all = LEDGER_TELLS};
+
+	for (;;) {
+		q.server = door_server(&sim->refusal, true, sim->now);
+		q.standing = ledger_standing(&person->entry, &sim->domain);
+		q.refused_now = ledger_refused_now(&person->entry, &sim->domain);
+		enum door_answer answer = door_decide(&q, &budgets, sim->now).answer;
+		if (answer == DOOR_PROVE) {
+			q.proof_asked = true;
+			check_server(sim);
+		} else if (answer != DOOR_CALLOUT) {
+			return answer;
+		}
+		q.callout = callout(sim, w);
+	}
+}
+
+static bool admits(struct sim *sim, const struct waiting *w)
+{
+	struct person *person = &sim->people[w->person];
+	enum door_answer answer = door_asks(sim, w);
+
+	if (answer == DOOR_550) {
+		sim->result.door_valid += person->exists;
+		sim->result.door_unknown += !person->exists;
+		ledger_was_refused(&person->entry, &sim->domain, true, sim->now / 1000);
+	}
+	sim->result.door_later += answer == DOOR_450 || answer == DOOR_451;
+	return answer == DOOR_ACCEPT;
+}
+
 static void arrives(struct sim *sim)
 {
 	const struct hold_story *story = sim->story;
@@ -299,8 +361,10 @@ static void arrives(struct sim *sim)
 	} else {
 		w.person = (uint32_t)rng_below(&sim->rng, story->users);
 	}
-	sim->waiting[sim->count++] = w;
 	sim->since_break += is_broken(sim);
+	serve(sim);
+	if (!story->door || admits(sim, &w))
+		sim->waiting[sim->count++] = w;
 }
 
 static void leaves(struct sim *sim)

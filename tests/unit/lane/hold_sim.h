@@ -17,6 +17,7 @@ struct hold_story {
 			      kind of refusal, known users with refused content */
 	double leavers;	   /* users that leave, per 1,000 messages */
 	bool grace;	   /* the lane came up just before */
+	bool door;	   /* recipients are judged at our door, by callouts */
 	/* from message `breaks` on the server refuses each recipient with this probability, for so long */
 	uint64_t breaks;
 	double refuses;
@@ -27,13 +28,15 @@ struct hold_story {
 struct hold_result {
 	uint64_t delivered, checks, probes, attempts;
 	uint64_t holds, doubts, alarms;
-	uint64_t false_holds;	  /* while the server was healthy */
-	uint64_t ended_unknown;	  /* as it should be */
-	uint64_t ended_valid;	  /* must not be: the recipient existed */
-	double hold_after_s;	  /* from the break to the first hold; < 0: none */
-	double doubt_after_s;	  /* to the first doubt or hold */
-	uint64_t after_messages;  /* first attempts from the break to doubt or hold */
-	double release_after_s;	  /* from the repair to the end of the hold; < 0: none */
+	uint64_t false_holds;		   /* while the server was healthy */
+	uint64_t ended_unknown;		   /* as it should be */
+	uint64_t ended_valid;		   /* must not be: the recipient existed */
+	uint64_t door_unknown, door_valid; /* 550 at our door: rightly; to somebody who existed */
+	uint64_t door_later;		   /* 450 and 451 there */
+	double hold_after_s;		   /* from the break to the first hold; < 0: none */
+	double doubt_after_s;		   /* to the first doubt or hold */
+	uint64_t after_messages;	   /* first attempts from the break to doubt or hold */
+	double release_after_s;		   /* from the repair to the end of the hold; < 0: none */
 	double valid_delay_max_s; /* of mail to valid recipients that came while the server was healthy */
 };
 

@@ -113,3 +113,22 @@ const struct hold_story hold_broken[] = {
      .grace = true},
 };
 const size_t hold_broken_count = sizeof(hold_broken) / sizeof(hold_broken[0]);
+
+/* Half of the users were never seen before: it is they whom a broken directory would cost. */
+#define DOOR BREAK, .users = 300, .known = 150, .unknown = 0.3, .door = true
+
+const struct hold_story hold_doors[] = {
+    {.name = "door: healthy",
+     .messages = 2500,
+     .rate_per_s = 1,
+     .users = 300,
+     .known = 150,
+     .unknown = 0.3,
+     .door = true},
+    {.name = "door: refuses all", DOOR, .refuses = 1},
+    {.name = "door: all, by minute", DOOR, .refuses = 0.6, .per_connection = true},
+    {.name = "door: refuses 60 %", DOOR, .refuses = 0.6},
+    {.name = "door: refuses 30 %", DOOR, .refuses = 0.3},
+    {.name = "door: refuses 10 %", DOOR, .refuses = 0.1},
+};
+const size_t hold_doors_count = sizeof(hold_doors) / sizeof(hold_doors[0]);

@@ -46,6 +46,27 @@ static void print(const struct hold_story *story, uint64_t seeds)
 	(void)fflush(stdout); /* each story takes a while */
 }
 
+static void print_door(const struct hold_story *story, uint64_t seeds)
+{
+	struct hold_result sum = {.delivered = 0};
+
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
+		struct hold_result r = hold_play(story, seed);
+		sum.door_unknown += r.door_unknown;
+		sum.door_valid += r.door_valid;
+		sum.door_later += r.door_later;
+		sum.ended_unknown += r.ended_unknown;
+		sum.ended_valid += r.ended_valid;
+		sum.checks += r.checks;
+	}
+	printf("%-26s 550 to unknown %6llu  550 to valid %4llu  later %5llu  ended unknown %5llu  valid "
+	       "%2llu  checks %6llu\n",
+	       story->name, (unsigned long long)sum.door_unknown, (unsigned long long)sum.door_valid,
+	       (unsigned long long)sum.door_later, (unsigned long long)sum.ended_unknown,
+	       (unsigned long long)sum.ended_valid, (unsigned long long)sum.checks);
+	(void)fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t healthy = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000;
@@ -58,5 +79,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < hold_broken_count; i++)
 		print(&hold_broken[i], 10 * seeds);
+	for (size_t i = 0; i < hold_doors_count; i++)
+		print_door(&hold_doors[i], 10 * seeds);
 	return 0;
 }

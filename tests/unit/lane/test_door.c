@@ -60,18 +60,19 @@ static void answers(void **state)
 	    /* what it says */
 	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_TAKEN, false, DOOR_ACCEPT},
 	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_TAKEN, false, DOOR_ACCEPT},
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, false, DOOR_550},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, false, DOOR_PROVE},
 	    {DOOR_UNPROVEN, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, false, DOOR_PROVE},
 	    {DOOR_UNPROVEN, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, true, DOOR_ACCEPT},
 	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, true, DOOR_550},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_TAKEN, true, DOOR_ACCEPT},
+	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, true, DOOR_ACCEPT},
 	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, false, DOOR_ACCEPT},
 	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_OTHER, false, DOOR_ACCEPT},
 	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_FAILED, false, DOOR_ACCEPT},
 	    /* refused in the last five minutes: not asked again, but proven all the same */
 	    {DOOR_HEALTHY, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, false, DOOR_550},
-	    {DOOR_UNPROVEN, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, false, DOOR_PROVE},
-	    {DOOR_UNPROVEN, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, true, DOOR_ACCEPT},
-	    {DOOR_GRACE, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, false, DOOR_ACCEPT},
+	    {DOOR_UNPROVEN, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, false, DOOR_CALLOUT},
+	    {DOOR_GRACE, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, false, DOOR_CALLOUT},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -119,7 +120,8 @@ static void no_other_550(void **state)
 			continue;
 		refusals++;
 		assert_int_equal(q.server, DOOR_HEALTHY);
-		assert_true(q.callout == DOOR_UNKNOWN || q.refused_now);
+		assert_true((q.callout == DOOR_UNKNOWN && q.proof_asked) ||
+			    (q.callout == DOOR_NOT_ASKED && q.refused_now));
 	}
 	assert_true(refusals > 0);
 }
@@ -156,7 +158,10 @@ static void who_asks_for_many_strangers_is_not_asked_for(void **state)
 		question.callout = DOOR_NOT_ASKED;
 		assert_int_equal(ask(&play, question), DOOR_CALLOUT);
 		question.callout = DOOR_UNKNOWN;
+		assert_int_equal(ask(&play, question), DOOR_PROVE);
+		question.proof_asked = true; /* charged once */
 		assert_int_equal(ask(&play, question), DOOR_550);
+		question.proof_asked = false;
 	}
 	question.callout = DOOR_NOT_ASKED;
 	assert_int_equal(ask(&play, question), DOOR_450);

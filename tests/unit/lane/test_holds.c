@@ -54,6 +54,30 @@ static void broken_servers_are_noticed(void **state)
 	}
 }
 
+/* A directory that breaks costs nobody who exists his mail at our door; a healthy one is believed there. */
+static void the_door_refuses_nobody_who_exists(void **state)
+{
+	for (size_t i = 0; i < hold_doors_count; i++) {
+		const struct hold_story *story = &hold_doors[i];
+		uint64_t valid = 0, unknown = 0;
+
+		for (uint64_t seed = 1; seed <= BROKEN_SEEDS; seed++) {
+			struct hold_result r = hold_play(story, seed);
+			valid += r.door_valid;
+			unknown += r.door_unknown;
+			assert_int_equal(r.ended_valid, 0);
+			assert_true(r.door_later == 0 || story->refuses > 0);
+		}
+		print_message("%s: 550 to %llu unknown, %llu valid\n", story->name,
+			      (unsigned long long)unknown, (unsigned long long)valid);
+		/* One that refuses at random may refuse the same one twice, and the known ones never. */
+		if (story->refuses == 1 || story->refuses == 0 || story->per_connection)
+			assert_int_equal(valid, 0);
+		assert_true(valid <= 2 * BROKEN_SEEDS);
+		assert_true(unknown > 0);
+	}
+}
+
 /* The same seed is the same history. */
 static void histories_repeat(void **state)
 {
@@ -67,6 +91,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(healthy_servers_are_never_held),
 	    cmocka_unit_test(broken_servers_are_noticed),
+	    cmocka_unit_test(the_door_refuses_nobody_who_exists),
 	    cmocka_unit_test(histories_repeat),
 	};
 

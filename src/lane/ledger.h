@@ -17,8 +17,8 @@
 enum {
 	LEDGER_LOCAL_MAX =
 	    64, /* bytes of a local part (RFC 5321 §4.5.3.1.1); longer ones are not remembered */
-	LEDGER_KEY_MAX = 7 + 255 + 1 + LEDGER_LOCAL_MAX,
-	LEDGER_RECENT = 6, /* known recipients for a check: three, and some that may have been refused */
+	LEDGER_KEY_MAX = 255, /* what stores take as a key; longer ones are not remembered either */
+	LEDGER_RECENT = 6,    /* known recipients for a check: three, and some that may have been refused */
 };
 
 /* where the first word about a recipient came from */
@@ -118,7 +118,8 @@ bool ledger_is_stale(const struct ledger_entry *entry, const struct ledger_domai
 
 /* --- records --- */
 
-/* ERR_LIMIT: the address is too long to be remembered. ERR_SYNTAX: empty, or has a NUL. */
+/* ERR_LIMIT: the address is too long to be remembered. ERR_SYNTAX: a part is empty, the domain has a slash,
+ * the local part a NUL. */
 nodiscard int ledger_key(struct slice domain, struct slice local, char ret_key[LEDGER_KEY_MAX],
 			 size_t *ret_size);
 /* The local part within a key that ledger_key made for this domain; empty: it is no such key. */

@@ -21,7 +21,7 @@ static void put_lower(char *to, struct slice from)
 
 int ledger_key(struct slice domain, struct slice local, char ret_key[LEDGER_KEY_MAX], size_t *ret_size)
 {
-	if (domain.size > 255 || local.size > LEDGER_LOCAL_MAX)
+	if (local.size > LEDGER_LOCAL_MAX || key_start.size + domain.size + 1 + local.size > LEDGER_KEY_MAX)
 		return ERR_LIMIT;
 	if (domain.size == 0 || local.size == 0 || slice_find(local, '\0') != local.size ||
 	    slice_find(domain, '/') != domain.size)

@@ -259,6 +259,18 @@ static void keys(void **state)
 	assert_int_equal(ledger_key_local(SLICE("led"), SLICE("example.com")).size, 0);
 }
 
+static void keys_have_a_limit(void **state)
+{
+	char domain[256], key[LEDGER_KEY_MAX];
+	size_t size = 0, most = LEDGER_KEY_MAX - 7 - 1 - 3;
+
+	memset(domain, 'd', sizeof(domain));
+	assert_int_equal(ledger_key(slice_make(domain, most - 1), SLICE("joe"), key, &size), 0);
+	assert_int_equal(ledger_key(slice_make(domain, most), SLICE("joe"), key, &size), 0);
+	assert_int_equal(size, LEDGER_KEY_MAX);
+	assert_int_equal(ledger_key(slice_make(domain, most + 1), SLICE("joe"), key, &size), ERR_LIMIT);
+}
+
 static void entries_are_written_and_read(void **state)
 {
 	struct play play;
@@ -333,6 +345,7 @@ int main(void)
 	    cmocka_unit_test(catch_all),
 	    cmocka_unit_test(written_only_when_it_says_something_new),
 	    cmocka_unit_test(keys),
+	    cmocka_unit_test(keys_have_a_limit),
 	    cmocka_unit_test(entries_are_written_and_read),
 	    cmocka_unit_test(domains_are_written_and_read),
 	};

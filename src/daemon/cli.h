@@ -15,7 +15,8 @@ enum {
 	CLI_USAGE = 2,
 };
 
-/* Is it one of the commands here: domain, status, queue, trace, message, hold, resume, probe, doctor? */
+/* Is it one of the commands here: domain, status, queue, trace, message, hold, resume, probe, doctor, spool?
+ */
 bool cli_knows(const char *command);
 
 /* Runs it. argv: what stands behind the command; argc: how many. Returns the exit status. */

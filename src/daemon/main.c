@@ -11,7 +11,7 @@
 #include "daemon/suggest.h"
 
 static const char *const commands[] = {"serve",	 "domain", "status", "queue", "trace", "message", "hold",
-				       "resume", "probe",  "doctor", "demo",  "help",  "version"};
+				       "resume", "probe",  "doctor", "spool", "demo",  "help",	  "version"};
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 static int unknown_command(const char *command)

@@ -13,14 +13,31 @@ void recovery_note_damage(struct recovery *r, uint64_t segment, uint32_t from, u
 	r->damage_count++;
 }
 
-bool recovery_noted(const struct recovery *r, uint64_t segment, uint32_t from)
+bool recovery_confirm(struct recovery *r, uint64_t segment, uint32_t from, uint32_t to, struct position batch)
+{
+	size_t known = r->damage_count < DAMAGES_MAX ? r->damage_count : DAMAGES_MAX;
+	bool noted = false;
+
+	for (size_t i = 0; i < known; i++) {
+		struct damage *d = &r->damages[i];
+		if (d->segment != segment || d->to <= from || d->from >= to)
+			continue;
+		if (d->batch.segment == UINT64_MAX)
+			d->batch = batch;
+		noted = true;
+	}
+	return noted;
+}
+
+void recovery_confirm_torn(struct recovery *r, struct position batch)
 {
 	size_t known = r->damage_count < DAMAGES_MAX ? r->damage_count : DAMAGES_MAX;
 
-	for (size_t i = 0; i < known; i++)
-		if (r->damages[i].segment == segment && r->damages[i].to > from)
-			return true;
-	return false;
+	for (size_t i = 0; i < known; i++) {
+		struct damage *d = &r->damages[i];
+		if (d->batch.segment == batch.segment && d->batch.offset == batch.offset)
+			d->batch = (struct position){.segment = UINT64_MAX};
+	}
 }
 
 bool recovery_damaged(struct recovery *r, const struct extent *e)

@@ -17,7 +17,7 @@ struct damage {
 	uint64_t id;  /* of a message that is not whole because of another damage; 0: a piece of the log */
 	bool claimed; /* such a piece, of a message that is reported itself */
 	/* The group commit it belongs to: when a later one follows, it was acknowledged. */
-	struct position batch;
+	struct position batch; /* segment UINT64_MAX: the last one of its segment, it seems */
 };
 
 struct recovery {
@@ -47,8 +47,11 @@ nodiscard int recovery_settle(struct recovery *r);
 /* --- spool_damage.c --- */
 void recovery_note_damage(struct recovery *r, uint64_t segment, uint32_t from, uint32_t to, uint64_t id,
 			  struct position batch);
-bool recovery_noted(const struct recovery *r, uint64_t segment,
-		    uint32_t from);					/* a damage that ends behind */
+/* Damage between these two was durable, as part of this group commit. False: none was noted. */
+bool recovery_confirm(struct recovery *r, uint64_t segment, uint32_t from, uint32_t to,
+		      struct position batch);
+/* Damage in this group commit was not: the process died in it. */
+void recovery_confirm_torn(struct recovery *r, struct position batch);
 bool recovery_damaged(struct recovery *r, const struct extent *extent); /* a noted piece lies in it */
 /* At the end, when it is known what was last. ERR_MEMORY, ERR_IO. */
 nodiscard int recovery_report(struct recovery *r);

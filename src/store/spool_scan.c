@@ -106,7 +106,8 @@ static bool has_file(const struct recovery *r, uint64_t number)
  * everything is read again, one without a file is one that was given back. */
 static void note_missing_segment(struct recovery *r, uint64_t number, struct position from, uint32_t end)
 {
-	if (number < r->from.segment || from.offset >= end || recovery_noted(r, number, from.offset) ||
+	if (number < r->from.segment || from.offset >= end ||
+	    recovery_confirm(r, number, from.offset, end, from) ||
 	    (r->spool->rebuilding && !has_file(r, number)))
 		return;
 	recovery_note_damage(r, number, from.offset, end, 0, from);
@@ -128,14 +129,18 @@ static uint32_t file_end(struct recovery *r, uint64_t number)
 }
 
 /* A new segment says where the one before ended: what is missing there was durable. So is all of the segments
- * before that one. */
+ * before that one. The first one of a life says nothing. */
 static void check_previous_end(struct recovery *r, const struct record *record)
 {
 	struct position known = r->spool->applied;
 	uint64_t previous = r->number - 1;
 
-	if (record->previous_end == 0 || known.segment == r->number)
+	if (known.segment == r->number)
 		return;
+	if (record->previous_end == 0) {
+		recovery_confirm_torn(r, r->last_batch); /* another life: the one before ended there */
+		return;
+	}
 	for (uint64_t n = previous; n-- > known.segment + 1 && n >= r->from.segment && has_file(r, n);)
 		note_missing_segment(r, n, (struct position){.segment = n}, file_end(r, n));
 	if (known.segment != previous)
@@ -186,7 +191,7 @@ static int skip_damage(struct recovery *r, uint64_t *offset, bool *ret_found)
 	if (error != 0)
 		return error;
 	if (!*ret_found) { /* torn, or damage before another segment, or the unused rest of a recycled file */
-		batch = (struct position){.segment = r->number, .offset = (uint32_t)from};
+		batch = (struct position){.segment = UINT64_MAX};
 		if (!begins)
 			return 0;
 	} else if (read_at(r, *offset, &record) == 1 && record.batch <= from) {

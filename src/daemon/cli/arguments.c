@@ -26,6 +26,9 @@ static const struct option known_options[] = {
     {"--since", OPTION_SINCE, "a time, as in 2h or 2026-12-01T10:00"},
     {"--until", OPTION_UNTIL, "a time, as in 2h or 2026-12-01T10:00"},
     {"--limit", OPTION_LIMIT, "a number"},
+    {"--format", OPTION_FORMAT, "mbox or maildir"},
+    {"--domain", OPTION_DOMAIN, "a domain"},
+    {"--all", OPTION_ALL, NULL},
 };
 
 enum { OPTION_COUNT = sizeof(known_options) / sizeof(known_options[0]) };
@@ -95,6 +98,9 @@ static int set_option(const struct parse *parse, const struct option *option, co
 	    {"--since", NULL, &to->since},
 	    {"--until", NULL, &to->until},
 	    {"--limit", NULL, &to->limit},
+	    {"--format", NULL, &to->format},
+	    {"--domain", NULL, &to->domain},
+	    {"--all", &to->all, NULL},
 	};
 
 	if (option->set == OPTION_TO)

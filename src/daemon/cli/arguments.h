@@ -19,15 +19,19 @@ enum {
 	OPTION_SINCE = 1u << 5,
 	OPTION_UNTIL = 1u << 6,
 	OPTION_LIMIT = 1u << 7,
+	OPTION_FORMAT = 1u << 8,
+	OPTION_DOMAIN = 1u << 9,
+	OPTION_ALL = 1u << 10,
 };
 
 struct arguments {
 	const char *data;
-	bool json, help, watch;
+	bool json, help, watch, all;
 	const char *to[CLI_HOSTS_MAX];
 	size_t to_count;
-	const char *recipient, *sender, *message_id, *since, *until, *limit; /* NULL: not given */
-	char **words;							     /* what is no option, in order */
+	const char *recipient, *sender, *message_id, *since, *until, *limit, *format,
+	    *domain;  /* NULL: not given */
+	char **words; /* what is no option, in order */
 	size_t word_count;
 };
 

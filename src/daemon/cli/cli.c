@@ -33,6 +33,17 @@ static const struct command commands[] = {
     {"hold", "NAME [--until T]", "keep a domain's mail back, by hand", OPTION_UNTIL, 1, 1, run_hold},
     {"resume", "NAME", "let it flow again", 0, 1, 1, run_resume},
     {"probe", "NAME", "try the domain's server now", 0, 1, 1, run_probe},
+    {"spool check", "", "what is in a stopped spool, what is damaged, what to do; changes nothing", 0, 0, 0,
+     run_spool_check},
+    {"spool rebuild", "", "make the index of a stopped spool again from its log", 0, 0, 0, run_spool_rebuild},
+    {"spool export", "DIR [--format mbox|maildir] [--domain NAME]",
+     "write the held mail of a stopped spool with its envelopes to a new folder",
+     OPTION_FORMAT | OPTION_DOMAIN, 1, 1, run_spool_export},
+    {"spool import", "DIR|MBOX [--recipient A] [--sender A]",
+     "queue the mail of an export, an mbox or a Maildir in a stopped spool", OPTION_RECIPIENT | OPTION_SENDER,
+     1, 1, run_spool_import},
+    {"spool forget", "ID | --all", "give up mail that is set aside in a stopped spool", OPTION_ALL, 0, 1,
+     run_spool_forget},
     {"doctor", "[NAME]", "check that destinations can be reached; says what to fix", 0, 0, 1, run_doctor},
 };
 
@@ -55,6 +66,8 @@ const char *cli_usage(void)
 	       "  restante message show|cat|release|rm ID\n"
 	       "  restante hold NAME [--until T] | resume NAME | probe NAME\n"
 	       "  restante doctor [NAME]         check that destinations can be reached\n"
+	       "  restante spool check | rebuild | export DIR | import DIR | forget ID\n"
+	       "                                 a stopped spool: look at it, mend it, get mail out and in\n"
 	       "                                 all of these: --json, and --data DIR to say which daemon\n";
 }
 

@@ -24,6 +24,7 @@ command_run run_status;
 command_run run_queue, run_trace;
 command_run run_message_show, run_message_cat, run_message_release, run_message_rm;
 command_run run_doctor;
+command_run run_spool_check, run_spool_rebuild, run_spool_export, run_spool_import, run_spool_forget;
 
 /* "restante COMMAND: text", and the synopsis; returns CLI_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -48,6 +49,9 @@ bool colour_wanted(FILE *to);				    /* a terminal, and no NO_COLOR */
 int64_t wall_now_ms(void);
 /* Was everything written to standard output? Exit status. */
 int finish_output(int status);
+
+/* spool_check.c: the command itself, for others to use. Exit status. */
+int spool_check(const char *data, bool json);
 
 /* status.c: the picture that `status` draws. peaks: largest number of messages held by lane so far (an object
  * that is kept between pictures), or NULL for no progress bars. */

@@ -3,9 +3,10 @@
 power goes: what was not synced is kept or reverted by a coin (shim.c). Some cuts follow each other on one folder; then the
 relay starts without one, everything is delivered, and what was accepted must be there once, byte for byte.
 
-usage: rounds.py --program RESTANTE --shim LIBPOWERCUT.SO [--rounds N] [--seed N] [--lie log|index|folder] [--keep]
+usage: rounds.py --program RESTANTE --shim LIBPOWERCUT.SO [--rounds N] [--seed N] [--lie log|index|folder|none] [--keep]
 
---lie makes syncs lie, as a control: then a fault must be found within the rounds, else the run fails.
+--lie makes syncs lie, as a control: then a fault must be found within the rounds, else the run fails. With "none" the fault is
+in the program (a build with -DDEFECT_SKIP_SYNC).
 The same seed draws the same cuts and mails, but the relay's threads and the senders run as they happen to.
 """
 import argparse

@@ -88,8 +88,47 @@ static bool rule_matches(const struct verdict_rule *rule, const struct verdict_e
 	return rule->words == NULL || words_any(text, rule->words);
 }
 
-static const struct verdict_rule *rule_for(const struct verdict_event *event, const struct words_text *text)
+static bool take_part(struct slice *s, uint16_t *ret_part)
 {
+	uint16_t value = 0;
+	size_t size = 0;
+
+	for (; size < s->size && size < 3 && s->data[size] >= '0' && s->data[size] <= '9'; size++)
+		value = (uint16_t)(value * 10 + (s->data[size] - '0'));
+	*s = slice_from(*s, size);
+	*ret_part = value;
+	return size > 0;
+}
+
+static bool take_dot(struct slice *s)
+{
+	bool dot = s->size > 0 && s->data[0] == '.';
+
+	*s = slice_from(*s, dot);
+	return dot;
+}
+
+/* qmail ("no mailbox here by that name. (#5.1.1)") and Cisco write the enhanced code into the text. */
+static void find_status(struct verdict_event *event, const struct words_text *text)
+{
+	struct slice s = slice_make(text->bytes, text->size);
+	uint16_t class, subject, detail;
+
+	s = slice_from(s, slice_find(s, '#') + 1);
+	if (!take_part(&s, &class) || !take_dot(&s) || !take_part(&s, &subject) || !take_dot(&s) ||
+	    !take_part(&s, &detail) || class != event->code / 100)
+		return;
+	event->class = class;
+	event->subject = subject;
+	event->detail = detail;
+}
+
+static const struct verdict_rule *rule_for(const struct verdict_event *said, const struct words_text *text)
+{
+	struct verdict_event full = *said, *event = &full;
+
+	if (event->class == 0)
+		find_status(event, text);
 	for (size_t i = 0; i < verdict_rule_count(); i++) {
 		if (rule_matches(verdict_rule_at(i), event, text))
 			return verdict_rule_at(i);

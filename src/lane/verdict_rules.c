@@ -20,17 +20,21 @@ enum {
 
 /* clang-format off */
 #define GREYLIST \
-	"greylist*|graylist*|grey-list*|gray-list*|grey list*|gray list*|postgrey|greylisting|early retry|retry too soon"
+	"greylist*|graylist*|grey-list*|gray-list*|grey list*|gray list*|postgrey|greylisting|early retry|retry too soon|internal resources are temporarily unavailable"
 #define TOO_FAST \
 	"rate|rates|rate-limit*|ratelimit*|too many messages|too many mails|too many emails|too much mail|too fast|throttl*|" \
 	"limit exceeded|exceeded .. limit|limit .. exceeded|exceeds .. limit|sending limit*|too frequent*|slow down|too many|limits"
-#define BUSY \
-	"busy|overload*|congest*|load|try again later|temporarily unavailable|temporarily deferred"
+#define BUSY "busy|overload*|congest*"
+#define SURELY_FAST \
+	"rate limit*|ratelimit*|rate-limit*|throttl*|received this hour|received from the sender|too fast|to fast"
+#define TROUBLE \
+	"temporary server error|temporary local problem|temporary internal|temporary system problem|error processing|" \
+	"internal error|local error"
 #define MANY_RECIPIENTS \
 	"too many recipients|too many rcpt*|many recipients|recipient limit*|recipients limit*|one recipient at a time|" \
-	"one at a time|maximum number of recipients|recipients per message|recipients per session"
+	"one at a time|maximum number of recipients|recipients per message|recipients per session|max recipients|multiple destination domains"
 #define MANY_CONNECTIONS \
-	"too many .. connection*|too many .. sessions|concurrent*|simultaneous*|connection limit*|connections exceed*|" \
+	"too many .. connection*|connection rate|too many .. sessions|concurrent*|simultaneous*|connection limit*|connections exceed*|" \
 	"maximum number of connections|too many smtp"
 #define USED_UP \
 	"too many messages|too many transactions|messages in this connection|messages per connection|messages for this session|" \
@@ -47,7 +51,7 @@ enum {
 #define US_LIST \
 	"dnsbl|rbl|rhsbl|dnswl|spamhaus|spamcop|barracudacentral|barracuda reputation|sorbs|uceprotect|abuseat|mailspike|" \
 	"senderscore|surriel|spamrats|blocklist*|blacklist*|block list*|black list*|blocked using|denylist*|" \
-	"banned sending ip|listed by|listed at|listed in|is listed|are listed|you are listed|on our block|on a block|" \
+	"banned sending ip|banned sender|ipcheck.proofpoint.com|listed by|listed at|listed in|is listed|are listed|you are listed|on our block|on a block|" \
 	"real time black*|realtime black*|block listed"
 #define US_REPUTATION \
 	"reputation|poor reputation|senderbase|talosintelligence|unsolicited mail originating from|suspicious .. ip|" \
@@ -57,14 +61,14 @@ enum {
 	"can't find your*|no reverse|fix reverse|fcrdns|forward confirmed|does not resolve|missing reverse|dynamic ip|" \
 	"dynamic .. address*|residential|generic hostname|iprev|client host name|cannot resolve your"
 #define US_HELO \
-	"helo command rejected|ehlo command rejected|helo|ehlo|bad helo|invalid helo|helo name|hello name"
+	"helo command rejected|ehlo command rejected|bad helo|invalid helo|specified in helo"
 #define US_LOGIN \
 	"not logged in|authentication required|authentication is required|authenticate first|must authenticate|" \
 	"client was not authenticated|was not authenticated|not authenticated|requires authentication|require authentication|" \
-	"must be authenticated|smtp auth*|please authenticate|please log in|login first|not authorized|authorization required|" \
+	"must be authenticated|smtp auth*|please authenticate|please log in|login first|authorization required|auth command first|" \
 	"authorisation required|auth required|must check for new mail|pop before smtp|check your mail first|unauthenticated"
 #define US_TLS \
-	"starttls|must issue|encryption required|requires tls|require tls|must use tls|tls required|encryption needed|" \
+	"starttls|encryption required|requires tls|require tls|requires encryption|requires high-strength|must use tls|tls required|encryption needed|" \
 	"encryption is required|tls is required|session encryption"
 #define US_SPOOF \
 	"spoof*|anonymous users|sending as|send as|not owned by|forged|impersonat*|local sender|sender .. is local|" \
@@ -75,7 +79,8 @@ enum {
 	"your mta|your address|your isp|your hostname|your message was rejected due to ip|sender ip|sending ip|sending mta|" \
 	"sending server|remote host|connecting ip|source ip|ip address|connections from this|connections not accepted|" \
 	"connections from .. not accepted|not on the list of|host rejected|host denied|host not allowed|" \
-	"access list|access restriction*|ip is|this ip|from that address|from your|delivery not authorized"
+	"access list|access restriction*|ip is|this ip|from that address|from your|network not allowed|ask your postmaster|" \
+	"ip you're using|not in whitelist|over ipv6|rejected by recipient"
 #define ANY_DISTRUST \
 	US_SPF "|" US_DMARC "|" US_LIST "|" US_REPUTATION "|" US_RDNS "|" US_LOGIN "|" US_SPOOF "|" US_ADDRESS
 
@@ -85,7 +90,8 @@ enum {
 	"not allowed to relay|no relaying|not relay*|we do not relay|we don't relay|cannot relay|can't relay|" \
 	"relay is prohibited|relaying prohibited|relay prohibited|prohibited .. relay|refused to relay|relay attempt|" \
 	"relay from|relay to|relaying mail|relaying|not a relay|open relay|not an open relay|must be a local*|not a gateway|" \
-	"rcpthosts|domain isn't in my list*|domain isn't allowed|doesn't accept mail for|don't handle mail for|" \
+	"delivery is not allowed to this address|cannot deliver mail for|required for relay|relay rejected|for relay|rcpthosts|" \
+	"domain isn't in my list*|domain isn't allowed|doesn't accept mail for|don't handle mail for|" \
 	"do not handle mail for|not accept mail for|does not accept mail for|non-local .. address|not our domain|" \
 	"not hosted here|not a local domain|not a local mail domain|not in accepted domain*|non-accepted domain|" \
 	"recipient not local|not local"
@@ -96,15 +102,15 @@ enum {
 #define DOMAIN_OFF \
 	"domain .. disabled|domain .. suspended|domain .. inactive|domain .. deactivated|domain .. expired|domain .. maintenance|" \
 	"domain .. not active|account's domain|tenant .. disabled|tenant .. suspended|tenant .. expired|organization .. disabled|" \
-	"tenant .. not found|hosting .. suspended|domain .. locked|domain .. over quota|domain .. quota|domain .. bandwidth|domain .. closed"
+	"tenant .. not found|account inbounds disabled|wrong office 365 region|no mail-enabled subscriptions|hosting .. suspended|domain .. locked|domain .. over quota|domain .. quota|domain .. bandwidth|domain .. closed"
 
 /* Mailboxes. */
 #define FULL \
 	"over quota|overquota|quota exceeded|exceeded .. quota|exceeds .. quota|quota .. exceeded|quotum .. exceeded|out of quota|" \
-	"quota|mailbox full|mailbox is full|mailbox .. full|mail box full|mailbox .. exceeded|inbox is full|mailfolder is full|" \
+	"quota|mailbox full|mailbox is full|mailbox .. full|mail box full|mailbox exceeded|mailbox has exceeded|mailbox would exceed|inbox is full|mailfolder is full|" \
 	"mailfolder .. over|over .. allocation|exceeded storage allocation|storage .. exceeded|mailbox .. storage limit|" \
 	"user is over|disk quota|no space left for user|mailbox .. size limit|insufficient disk space .. user|account is full|" \
-	"account full|mailbox .. limit"
+	"account full"
 #define THROTTLED \
 	"receiving mail at a rate|receiving mail too quickly|receiving .. too|received too many|mailbox .. throttl*|" \
 	"recipient .. rate|user .. rate|recipient .. throttl*|too many .. for this recipient|too many messages .. recipient|" \
@@ -118,7 +124,7 @@ enum {
 	"address .. deactivated|not accepting mail|currently suspended|mailbox .. blocked|account .. blocked|account .. expired|" \
 	"user .. inactive|address disabled|mailbox .. frozen|account is not active|recipient .. not active|has been disabled"
 #define MOVED \
-	"has moved|user moved|mailbox moved|address has changed|new address|please try|no longer with|no longer works|user has moved|forwarding address"
+	"has moved|user moved|mailbox moved|address has changed|new address|no longer with|no longer works|user has moved|forwarding address"
 #define CLOSED \
 	"restricted|not allowed to send to|not permitted to send to|only members|members only|not accept mail from|" \
 	"recipient does not accept|not authorized to send to|sender not authenticated for|sender denied|senders list|" \
@@ -126,7 +132,7 @@ enum {
 	"not accepting external|cannot receive .. external|not accept .. outside|no access|not authorized for|posting|moderat*|" \
 	"delivery restriction*|access denied"
 #define NOBODY \
-	"user unknown|unknown user|no such user|no such recipient|no such mailbox|no such address|no such person|no such account|" \
+	"not present in directory|user unknown|unknown user|no such user|no such recipient|no such mailbox|no such address|no such person|no such account|" \
 	"no mailbox here|no mailbox by that name|user not found|user doesn't exist|user does not exist|recipient unknown|" \
 	"unknown recipient|unknown mailbox|unknown address|unknown local*|address unknown|recipient not found|mailbox not found|" \
 	"mailbox does not exist|mailbox doesn't exist|mailbox .. does not exist|account .. does not exist|address does not exist|" \
@@ -145,6 +151,8 @@ enum {
 	"configuration error|internal error|local error|backend"
 
 /* Senders and messages. */
+#define SURELY_SENDER \
+	"sender address rejected|sender verify|domain of sender|sender denied|envelope sender|sender rejected|sender verification"
 #define SENDER \
 	"sender address rejected|sender verify failed|sender verification|sender rejected|sender denied|sender .. not exist*|" \
 	"domain of sender|sender domain|sender's domain|invalid sender|bad sender's|sender refused|unknown sender|from address|" \
@@ -153,28 +161,28 @@ enum {
 	"senders list|sender .. rejected"
 #define LARGE \
 	"too big|too large|size exceeds|exceeds .. size|exceeds .. maximum|exceeded .. size|exceeds fixed|size limit|" \
-	"message size|maximum message|message exceeds|message file too*|message length|message .. larger|max message size"
+	"message size|size exceeded|maximum message|message exceeds|message file too*|message length|message .. larger|max message size"
 #define VIRUS \
 	"virus*|malware|infected|clamav|trojan|worm|phish*|exploit|malicious|eicar*|ransomware|macro*"
 #define ATTACHMENT \
 	"attachment*|file type|banned file*|banned name|banned content|filename*|file extension*|executable*|illegal attachment|" \
-	"file name|blocked file|security issue|zip file|archive"
+	"file name|banned|blocked file|security issue|zip file|archive"
 #define SPAM \
 	"spam*|unsolicited|junk|bulk|uce|ube|spf|gtube|content rejected|content filter*|content restrictions|score|suspicious|" \
-	"considered .. unwanted|policy reasons|policy violation|looks like spam|message content rejected|blocked .. content|" \
+	"considered .. unwanted|policy|policies|looks like spam|message content rejected|blocked .. content|" \
 	"message rejected due to content*|high probability|spamassassin|uribl|surbl|dbl|url in|link*|advertis*"
 #define FORMAT \
-	"line length*|line too long|lines too long|header*|rfc 5322|rfc5322|rfc 2822|rfc 822|5322|bare lf|bare line|bare newline|" \
+	"line length*|line too long|lines too long|header*|rfc 5322|rfc5322|rfc 2822|rfc 822|5322|bare|bare line|smtplf|bare newline|" \
 	"stray newline|syntax|malformed|message-id|date field|missing from|missing date|8-bit|8bit|mime|charset|boundary|" \
 	"multiple .. headers|not .. compliant|non-compliant|utf-8|character*|from header|illegal|invalid message|badly formed"
 #define LOOP \
 	"loop*|too many hops|hop count*|hops|too many received|routing loop|mail loop|received headers"
 #define FILTER_DOWN \
-	"service unavailable - try|milter|content filter|antivirus|anti-virus|virus scanner|spam scanner|scanner|spamd|clamd|rspamd|" \
+	"service unavailable|error in processing|milter|content filter|antivirus|anti-virus|virus scanner|spam scanner|scanner|spamd|clamd|rspamd|" \
 	"filter .. unavailable|filter .. fail*|unable to scan|scan .. fail*|scanning|policy server|server configuration problem|" \
 	"server configuration error|local configuration error"
 #define WEDGED \
-	"queue file write error|insufficient system storage|insufficient system resources|insufficient storage|out of memory|" \
+	"insufficient system storage|insufficient system resource*|insufficient storage|out of memory|" \
 	"no space|disk full|disk space|low on space|system storage|cannot write|can't create|unable to create|lack of space|" \
 	"not enough space|file system full|filesystem .. full|resources exceeded|system resources|memory"
 
@@ -214,10 +222,11 @@ static const struct verdict_rule rules[] = {
     ROW(SESSION, ALWAYS, "421|4xx", NULL, MANY_CONNECTIONS, HOST, 421, TOO_MANY_CONNECTIONS, "others use the connections up"),
     ROW(SESSION, ALWAYS, "421", NULL, NULL, HOST, 421, SERVICE_CLOSED, "all"),
     ROW(SESSION, ALWAYS, "4xx", NULL, NULL, HOST, 4XX, SERVICE_CLOSED, "all"),
+    ROW(SESSION, ALWAYS, "5xx", NULL, US_SPF, HOST, BANNER, US_SPF, "Stalwart at EHLO"),
     ROW(SESSION, ALWAYS, "5xx", NULL, US_LIST, HOST, BANNER, US_BLOCK_LIST, "Postfix, sendmail, Microsoft 365, Proofpoint"),
     ROW(SESSION, ALWAYS, "5xx", NULL, US_REPUTATION, HOST, BANNER, US_REPUTATION, "Cisco, Barracuda"),
     ROW(SESSION, ALWAYS, "5xx", NULL, US_RDNS, HOST, BANNER, US_REVERSE_DNS, "Haraka, OpenSMTPD, t-online"),
-    ROW(AT(EHLO), ALWAYS, "5xx", NULL, US_HELO, HOST, BANNER, US_HELO, "Exim, Postfix, Haraka"),
+    ROW(AT(EHLO), ALWAYS, "5xx", NULL, US_HELO "|helo|ehlo", HOST, BANNER, US_HELO, "Exim, Postfix, Haraka"),
     ROW(SESSION, ALWAYS, "5xx", NULL, US_ADDRESS, HOST, BANNER, US_ADDRESS, "sendmail, Exim, Postfix"),
     ROW(SESSION, ALWAYS, "521|556", NULL, NULL, HOST, BANNER, NO_MAIL_SERVICE, "RFC 7504, Postfix"),
     ROW(SESSION, ALWAYS, "5xx", "5.7.*", NULL, HOST, BANNER, US_ADDRESS, "5.7 is about permission"),
@@ -230,6 +239,12 @@ static const struct verdict_rule rules[] = {
 
     /* 421 in a transaction: the server closes this connection. Limits first, since they have a pace. */
     ROW(TRANSACTION, ALWAYS, "421", NULL, GREYLIST, MESSAGE, NONE, GREYLISTED, "policy servers"),
+    ROW(MAIL, ALWAYS, "421", NULL, "connection expired|try reconnecting", LATER, NONE, SESSION_USED_UP, "Gmail"),
+    ROW(TRANSACTION, ALWAYS, "421", NULL, US_TLS, US, NONE, US_TLS, "Gmail: the domain demands it"),
+    ROW(TRANSACTION, ALWAYS, "421", NULL, "not in whitelist", US, NONE, US_ADDRESS, "Gmail: the domain's inbound gateway"),
+    ROW(TRANSACTION, ALWAYS, "421", "4.7.28", NULL, RATE, RATE, TOO_FAST, "Gmail, also when it names SPF"),
+    ROW(TRANSACTION, ALWAYS, "421", NULL, US_SPF, US, NONE, US_SPF, "Gmail"),
+    ROW(TRANSACTION, ALWAYS, "421", NULL, "reputation", US, NONE, US_REPUTATION, "Gmail"),
     ROW(TRANSACTION, ALWAYS, "421", "4.7.*", NULL, RATE, RATE, TOO_FAST, "Gmail, Postfix anvil, Yahoo"),
     ROW(TRANSACTION, ALWAYS, "421", NULL, "rate|rates|rate-limit*|ratelimit*|throttl*", RATE, RATE, TOO_FAST, "Exchange, Zimbra"),
     ROW(MAIL, ALWAYS, "421", NULL, USED_UP, LATER, NONE, SESSION_USED_UP, "Exim, Postfix, qmail: a new connection will do"),
@@ -241,43 +256,56 @@ static const struct verdict_rule rules[] = {
     ROW(RCPT, ALWAYS, "4xx|5xx", "*.2.2", NULL, RECIPIENT, NONE, MAILBOX_FULL, "all: no limit of the transaction"),
     ROW(RCPT, ALWAYS, "4xx", "4.2.1", DISABLED, RECIPIENT, NONE, MAILBOX_DISABLED, "Gmail, Cyrus"),
     ROW(RCPT, ALWAYS, "4xx", "4.2.1", NULL, RECIPIENT, NONE, MAILBOX_THROTTLED, "Gmail: above 60 a minute"),
-    ROW(RCPT, ALWAYS, "4xx", "4.2.0", NULL, RECIPIENT, NONE, GREYLISTED, "Postfix policy servers"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, DOMAIN_OFF, DOMAIN, NONE, DOMAIN_DISABLED, "Zimbra in maintenance, Microsoft 365 tenants"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, US_TLS, US, NONE, US_TLS, "Microsoft 365, Mimecast"),
     ROW(RCPT, SOME_ACCEPTED, "4xx|5xx", "*.5.3", NULL, LATER, NONE, TOO_MANY_RECIPIENTS, "Postfix, Exchange, Gmail"),
     ROW(RCPT, SOME_ACCEPTED, "4xx|5xx", NULL, MANY_RECIPIENTS, LATER, NONE, TOO_MANY_RECIPIENTS, "Exim, sendmail, qmail"),
     ROW(RCPT, ALWAYS, "452", "4.3.*", NULL, PRESSURE, 452, NO_SPACE, "Exchange under back pressure"),
-    ROW(RCPT, ALWAYS, "452|552", "-", FULL, RECIPIENT, NONE, MAILBOX_FULL, "servers without enhanced codes"),
+    ROW(RCPT, ALWAYS, "4xx|552", NULL, FULL, RECIPIENT, NONE, MAILBOX_FULL, "all: no limit of the transaction"),
     ROW(RCPT, SOME_ACCEPTED, "452", NULL, NULL, LATER, NONE, TOO_MANY_RECIPIENTS, "RFC 5321 section 4.5.3.1.10"),
     ROW(RCPT, SOME_ACCEPTED, "552", "-", NULL, LATER, NONE, TOO_MANY_RECIPIENTS, "RFC 821's code for it"),
     ROW(RCPT, ALWAYS, "431", NULL, NULL, PRESSURE, 452, NO_SPACE, "old Exchange"),
+    ROW(RCPT, ALWAYS, "4xx", "-", SURELY_FAST, RATE, RATE, TOO_FAST, "Cisco, Barracuda, Exim"),
     ROW(RCPT, ALWAYS, "452", "-", NULL, PRESSURE, 452, NO_SPACE, "sendmail, hMailServer"),
-    ROW(RCPT, ALWAYS, "4xx", NULL, FULL, RECIPIENT, NONE, MAILBOX_FULL, "Dovecot, Zimbra, hMailServer"),
     ROW(RCPT, ALWAYS, "4xx", NULL, THROTTLED, RECIPIENT, NONE, MAILBOX_THROTTLED, "Microsoft 365, Gmail"),
+    ROW(RCPT, ALWAYS, "4xx", "4.4.5", NULL, RATE, RATE, TOO_FAST, "Stalwart: congestion"),
     ROW(RCPT, ALWAYS, "4xx", NULL, US_SPF, US, NONE, US_SPF, "policy servers, Exim"),
-    ROW(RCPT, ALWAYS, "4xx", NULL, US_RDNS, US, NONE, US_REVERSE_DNS, "Postfix reject_unknown_client_hostname"),
-    ROW(RCPT, ALWAYS, "4xx", NULL, SENDER, MESSAGE, NONE, SENDER_REFUSED, "Postfix, Exim: MAIL judged at RCPT"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, SENDER "|" SURELY_SENDER, MESSAGE, NONE, SENDER_REFUSED, "Postfix, Exim: MAIL judged at RCPT"),
     ROW(RCPT, ALWAYS, "4xx", "4.1.7|4.1.8", NULL, MESSAGE, NONE, SENDER_REFUSED, "Postfix, sendmail"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, US_RDNS, US, NONE, US_REVERSE_DNS, "Postfix reject_unknown_client_hostname"),
     ROW(RCPT, ALWAYS, "4xx", NULL, US_LIST, US, NONE, US_BLOCK_LIST, "Postfix, Exim"),
     ROW(RCPT, ALWAYS, "4xx", NULL, US_HELO, US, NONE, US_HELO, "Postfix"),
-    ROW(RCPT, ALWAYS, "4xx", "4.7.*", TOO_FAST "|" BUSY, RATE, RATE, TOO_FAST, "Microsoft 365, Postfix policy"),
-    ROW(RCPT, ALWAYS, "4xx", NULL, US_DMARC "|" US_REPUTATION "|" US_LOGIN, US, NONE, US_REPUTATION, "Cisco, Exim"),
-    ROW(RCPT, ALWAYS, "4xx", NULL, US_ADDRESS, US, NONE, US_ADDRESS, "Postfix, qmail"),
-    ROW(RCPT, ALWAYS, "4xx", NULL, UNVERIFIED, RECIPIENT, NONE, RECIPIENT_UNVERIFIED, "Postfix, Exim"),
-    ROW(RCPT, ALWAYS, "4xx", NULL, LOOKUP, RECIPIENT, 4XX, RECIPIENT_UNWELL, "Postfix, Exim, Zimbra"),
-    ROW(RCPT, ALWAYS, "4xx", "4.1.1", NULL, RECIPIENT, NONE, RECIPIENT_UNVERIFIED, "Postfix verify, soft_bounce"),
-    ROW(RCPT, ALWAYS, "4xx", "4.3.*", NULL, RECIPIENT, 4XX, RECIPIENT_UNWELL, "the domain's mail system"),
     ROW(RCPT, ALWAYS, "4xx", "4.1.2", NULL, DOMAIN, NONE, DOMAIN_UNKNOWN, "all"),
     ROW(RCPT, ALWAYS, "4xx", NULL, RELAY "|" NO_DOMAIN, DOMAIN, NONE, RELAY_DENIED, "Postfix with soft_bounce or defer_unauth"),
-    ROW(RCPT, ALWAYS, "4xx", NULL, DOMAIN_OFF, DOMAIN, NONE, DOMAIN_DISABLED, "Zimbra in maintenance"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, US_REPUTATION, US, NONE, US_REPUTATION, "Microsoft 365, Cisco"),
+    ROW(RCPT, ALWAYS, "4xx", "4.7.*", SURELY_FAST "|" BUSY "|too many|too much", RATE, RATE, TOO_FAST, "Microsoft 365, Postfix anvil, James"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, US_ADDRESS, US, NONE, US_ADDRESS, "Postfix, qmail"),
+    ROW(RCPT, ALWAYS, "4xx", "4.7.*", "access denied", US, NONE, US_REPUTATION, "Microsoft 365, 4.7.850 to 899"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, TROUBLE, RECIPIENT, 4XX, RECIPIENT_UNWELL, "Exchange (PRX), Microsoft 365 (ATTR), Exim"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, US_DMARC "|" US_LOGIN, US, NONE, US_LOGIN, "policy servers"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, UNVERIFIED, RECIPIENT, NONE, RECIPIENT_UNVERIFIED, "Postfix, Exim"),
+    ROW(RCPT, ALWAYS, "4xx", NULL, LOOKUP, RECIPIENT, 4XX, RECIPIENT_UNWELL, "Postfix, Exim, Zimbra"),
+    ROW(RCPT, ALWAYS, "4xx", "4.2.0", NULL, RECIPIENT, NONE, GREYLISTED, "Postfix policy servers"),
+    ROW(RCPT, ALWAYS, "4xx", "4.1.1", NULL, RECIPIENT, NONE, RECIPIENT_UNVERIFIED, "Postfix verify, soft_bounce"),
+    ROW(RCPT, ALWAYS, "4xx", "4.3.*", NULL, RECIPIENT, 4XX, RECIPIENT_UNWELL, "the domain's mail system"),
     ROW(RCPT, ALWAYS, "4xx", "4.7.*", NULL, RECIPIENT, NONE, GREYLISTED, "a soft reject of a filter"),
     ROW(RCPT, ALWAYS, "4xx", NULL, NULL, RECIPIENT, NONE, RECIPIENT_DEFERRED, "all"),
 
     /* RCPT 5yz. The domain before ourselves: "relaying denied" often names our address too. */
     ROW(RCPT, ALWAYS, "5xx", NULL, "mailbox unavailable or not local", REFUSED, NONE, RECIPIENT_REFUSED, "MailEnable: says nothing certain"),
+    ROW(RCPT, ALWAYS, "5xx", "5.2.121|5.2.122", NULL, RECIPIENT, NONE, MAILBOX_THROTTLED, "Microsoft 365: so many an hour"),
+    ROW(RCPT, ALWAYS, "5xx", "5.7.12|5.7.124|5.7.13|5.7.133|5.7.134|5.7.135|5.7.136", NULL, REFUSED, NONE, RECIPIENT_CLOSED, "Microsoft 365: groups"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, "resolver.rst.auth*|resolver.rst.not*|resolver.rst.sender*", REFUSED, NONE, RECIPIENT_CLOSED, "Exchange: groups"),
+    ROW(RCPT, ALWAYS, "551", NULL, "please try|forward*", REFUSED, NONE, MAILBOX_MOVED, "RFC 5321 section 3.4"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, "not logged in|smtp auth is required|requires authentication before", US, NONE, US_LOGIN, "Postfix, iRedAPD, SmarterMail"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, "not owned by", US, NONE, US_SPOOFING, "Postfix"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, SURELY_SENDER, MESSAGE, NONE, SENDER_REFUSED, "Postfix, Exim: MAIL judged at RCPT"),
     ROW(RCPT, ALWAYS, "5xx", NULL, DOMAIN_OFF, DOMAIN, NONE, DOMAIN_DISABLED, "hosters, Zimbra"),
     ROW(RCPT, ALWAYS, "5xx", NULL, RELAY, DOMAIN, NONE, RELAY_DENIED, "all"),
+    ROW(RCPT, ALWAYS, "5xx", "5.1.2", NOBODY, REFUSED, NONE, NO_SUCH_USER, "Stalwart"),
     ROW(RCPT, ALWAYS, "5xx", "5.1.2", NULL, DOMAIN, NONE, DOMAIN_UNKNOWN, "all"),
     ROW(RCPT, ALWAYS, "5xx", NULL, NO_DOMAIN, DOMAIN, NONE, DOMAIN_UNKNOWN, "Exim, Kerio"),
-    ROW(RCPT, ALWAYS, "5xx", "5.7.54|5.7.64", NULL, DOMAIN, NONE, RELAY_DENIED, "Exchange, Microsoft 365"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, US_TLS, US, NONE, US_TLS, "Mimecast"),
     ROW(RCPT, ALWAYS, "530", NULL, NULL, US, NONE, US_LOGIN, "all"),
     ROW(RCPT, ALWAYS, "5xx", NULL, US_SPF, US, NONE, US_SPF, "all"),
     ROW(RCPT, ALWAYS, "5xx", "5.7.23|5.7.24", NULL, US, NONE, US_SPF, "RFC 7372"),
@@ -288,20 +316,20 @@ static const struct verdict_rule rules[] = {
     ROW(RCPT, ALWAYS, "5xx", "5.2.1", NULL, RECIPIENT, NONE, MAILBOX_DISABLED, "Gmail, Exchange"),
     ROW(RCPT, ALWAYS, "5xx", "5.2.3|5.3.4", NULL, MESSAGE, NONE, TOO_LARGE, "RFC 1870"),
     ROW(RCPT, ALWAYS, "5xx", "5.1.7|5.1.8", NULL, MESSAGE, NONE, SENDER_REFUSED, "Postfix, sendmail"),
-    ROW(RCPT, ALWAYS, "5xx", "5.1.0|5.1.1|5.1.10|5.1.4", NULL, REFUSED, NONE, NO_SUCH_USER, "all"),
-    ROW(RCPT, ALWAYS, "5xx", NULL, "not logged in", US, NONE, US_LOGIN, "Postfix"),
-    ROW(RCPT, ALWAYS, "5xx", NULL, SENDER, MESSAGE, NONE, SENDER_REFUSED, "Postfix, Exim: MAIL judged at RCPT"),
-    ROW(RCPT, ALWAYS, "5xx", NULL, US_DMARC, US, NONE, US_DMARC, "all"),
-    ROW(RCPT, ALWAYS, "5xx", NULL, US_LOGIN, US, NONE, US_LOGIN, "Exchange, MailEnable"),
-    ROW(RCPT, ALWAYS, "5xx", NULL, US_REPUTATION, US, NONE, US_REPUTATION, "Cisco"),
-    ROW(RCPT, ALWAYS, "5xx", NULL, US_SPOOF, US, NONE, US_SPOOFING, "Exchange, Mimecast"),
     ROW(RCPT, ALWAYS, "5xx", NULL, FULL, RECIPIENT, NONE, MAILBOX_FULL, "all"),
+    ROW(RCPT, ALWAYS, "5xx", "5.1.0|5.1.1|5.1.10", NULL, REFUSED, NONE, NO_SUCH_USER, "all"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, US_DMARC, US, NONE, US_DMARC, "all"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, SENDER, MESSAGE, NONE, SENDER_REFUSED, "Postfix, Exim: MAIL judged at RCPT"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, US_LOGIN, US, NONE, US_LOGIN, "Exchange, MailEnable"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, US_REPUTATION, US, NONE, US_REPUTATION, "Cisco, Mimecast"),
+    ROW(RCPT, ALWAYS, "5xx", NULL, US_SPOOF, US, NONE, US_SPOOFING, "Exchange, Mimecast"),
     ROW(RCPT, ALWAYS, "5xx", NULL, DISABLED, RECIPIENT, NONE, MAILBOX_DISABLED, "all"),
-    ROW(RCPT, ALWAYS, "551|5xx", "5.1.6|5.1.9", NULL, REFUSED, NONE, MAILBOX_MOVED, "sendmail REDIRECT"),
+    ROW(RCPT, ALWAYS, "5xx", "5.1.6|5.1.9", NULL, REFUSED, NONE, MAILBOX_MOVED, "sendmail REDIRECT"),
     ROW(RCPT, ALWAYS, "5xx", "5.4.1", NULL, REFUSED, NONE, NO_SUCH_USER, "Microsoft 365's ordinary unknown user"),
     ROW(RCPT, ALWAYS, "5xx", NULL, NOBODY, REFUSED, NONE, NO_SUCH_USER, "all"),
     ROW(RCPT, ALWAYS, "5xx", NULL, MOVED, REFUSED, NONE, MAILBOX_MOVED, "sendmail, Postfix relocated"),
-    ROW(RCPT, ALWAYS, "501|553|5xx", "5.1.3", NULL, REFUSED, NONE, ADDRESS_SYNTAX, "all"),
+    ROW(RCPT, ALWAYS, "5xx", "5.1.3|5.1.4|5.1.5", NULL, REFUSED, NONE, ADDRESS_SYNTAX, "all"),
+    ROW(RCPT, ALWAYS, "5xx", "-", "malformed address|address syntax|bad address", REFUSED, NONE, ADDRESS_SYNTAX, "Exim"),
     ROW(RCPT, ALWAYS, "5xx", NULL, US_ADDRESS, US, NONE, US_ADDRESS, "Postfix client access, qmail"),
     ROW(RCPT, ALWAYS, "5xx", NULL, CLOSED, REFUSED, NONE, RECIPIENT_CLOSED, "Exchange groups, Postfix"),
     ROW(RCPT, ALWAYS, "5xx", "5.7.*", "recipient*|user|mailbox|group|address", REFUSED, NONE, RECIPIENT_CLOSED, "all"),
@@ -310,6 +338,9 @@ static const struct verdict_rule rules[] = {
 
     /* MAIL and content, 4yz. */
     ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, GREYLIST, MESSAGE, NONE, GREYLISTED, "milters, rspamd"),
+    ROW(CONTENT, ALWAYS, "4xx", NULL, "recipient thread limit", RECIPIENT, NONE, MAILBOX_THROTTLED, "Exchange"),
+    ROW(CONTENT, ALWAYS, "4xx", "4.4.6", NULL, MESSAGE, NONE, LOOP, "Stalwart"),
+    ROW(CONTENT, ALWAYS, "4xx", NULL, "smtplf|bare lf|bare newline|stray newline", MESSAGE, NONE, FORMAT, "qmail"),
     ROW(MAIL | CONTENT, ALWAYS, "4xx", "4.1.*", NULL, MESSAGE, NONE, SENDER_REFUSED, "Postfix, sendmail"),
     ROW(CONTENT, ALWAYS, "4xx", "4.2.2", NULL, RECIPIENT, NONE, MAILBOX_FULL, "Exchange, Dovecot behind a proxy"),
     ROW(MAIL | CONTENT, ALWAYS, "4xx", "4.2.*", NULL, MESSAGE, NONE, MESSAGE_DEFERRED, "a mailbox defers the message"),
@@ -317,25 +348,33 @@ static const struct verdict_rule rules[] = {
     ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, US_RDNS, US, NONE, US_REVERSE_DNS, "all"),
     ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, US_LIST "|" US_REPUTATION, US, NONE, US_REPUTATION, "Gmail, Cisco"),
     ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, US_DMARC, US, NONE, US_DMARC, "Gmail"),
+    ROW(MAIL | CONTENT, ALWAYS, "4xx", "4.7.*", "access denied", US, NONE, US_REPUTATION, "Microsoft 365, 4.7.850 to 899"),
     ROW(MAIL | CONTENT, ALWAYS, "452|431", NULL, NULL, PRESSURE, 452, NO_SPACE, "Exchange, Postfix, sendmail, Exim"),
-    ROW(MAIL | CONTENT, ALWAYS, "4xx", "4.3.*", NULL, PRESSURE, 452, SYSTEM_UNWELL, "Postfix, sendmail"),
-    ROW(MAIL | CONTENT, ALWAYS, "450|451", "4.7.1", "service unavailable", PRESSURE, 4XX, FILTER_DOWN, "Postfix milter_default_action"),
+    ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, WEDGED, PRESSURE, 452, NO_SPACE, "qmail, Microsoft 365"),
     ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, FILTER_DOWN, PRESSURE, 4XX, FILTER_DOWN, "Exim, amavis"),
-    ROW(CONTENT, ALWAYS, "450|451", "4.7.1", "try again later", MESSAGE, NONE, GREYLISTED, "rspamd's soft reject"),
+    ROW(MAIL | CONTENT, ALWAYS, "4xx", "4.3.*", NULL, PRESSURE, 452, SYSTEM_UNWELL, "Postfix, sendmail"),
+    ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, TROUBLE, PRESSURE, 4XX, SYSTEM_UNWELL, "Exchange (PRX), Exim, James"),
+    ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, SURELY_FAST, RATE, RATE, TOO_FAST, "rspamd, Exim"),
+    ROW(CONTENT, ALWAYS, "450|451", "4.7.1", "try again later|please try again", MESSAGE, NONE, GREYLISTED, "rspamd's soft reject"),
     ROW(MAIL | CONTENT, ALWAYS, "4xx", "4.7.*", NULL, RATE, RATE, TOO_FAST, "Microsoft 365, Postfix anvil"),
     ROW(MAIL | CONTENT, ALWAYS, "4xx", "4.4.5", NULL, RATE, RATE, TOO_FAST, "congestion"),
-    ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, TOO_FAST "|busy", RATE, RATE, TOO_FAST, "Exim, Yahoo"),
+    ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, TOO_FAST "|" BUSY, RATE, RATE, TOO_FAST, "Exim, Yahoo"),
     ROW(MAIL, ALWAYS, "451", "-", NULL, PRESSURE, 4XX, SYSTEM_UNWELL, "Exim, qmail: local error"),
     ROW(MAIL | CONTENT, ALWAYS, "4xx", NULL, NULL, MESSAGE, NONE, MESSAGE_DEFERRED, "all"),
 
     /* MAIL and content, 5yz. */
     ROW(MAIL | CONTENT, ALWAYS, "530", NULL, US_TLS, US, NONE, US_TLS, "all"),
     ROW(MAIL | CONTENT, ALWAYS, "530", NULL, NULL, US, NONE, US_LOGIN, "all"),
+    ROW(CONTENT, ALWAYS, "5xx", NULL, VIRUS, MESSAGE, NONE, VIRUS, "all"),
+    ROW(CONTENT, ALWAYS, "5xx", "5.6.*", "spam*", MESSAGE, NONE, SPAM, "all"),
+    ROW(CONTENT, ALWAYS, "5xx", "5.6.*", NULL, MESSAGE, NONE, FORMAT, "all: 5.6 is the form of the message"),
     ROW(MAIL | CONTENT, ALWAYS, "5xx", NULL, US_SPF, US, NONE, US_SPF, "all"),
     ROW(MAIL | CONTENT, ALWAYS, "5xx", NULL, US_DMARC, US, NONE, US_DMARC, "Gmail, Microsoft 365"),
     ROW(MAIL | CONTENT, ALWAYS, "5xx", NULL, US_LIST, US, NONE, US_BLOCK_LIST, "all"),
     ROW(MAIL | CONTENT, ALWAYS, "5xx", NULL, US_REPUTATION, US, NONE, US_REPUTATION, "all"),
     ROW(MAIL | CONTENT, ALWAYS, "5xx", NULL, US_RDNS, US, NONE, US_REVERSE_DNS, "all"),
+    ROW(MAIL, ALWAYS, "5xx", NULL, US_HELO, US, NONE, US_HELO, "Microsoft 365"),
+    ROW(MAIL | CONTENT, ALWAYS, "5xx", NULL, US_SPOOF, US, NONE, US_SPOOFING, "Exchange, Microsoft 365, Mimecast"),
     ROW(MAIL | CONTENT, ALWAYS, "5xx", NULL, US_LOGIN, US, NONE, US_LOGIN, "all"),
     ROW(MAIL | CONTENT, ALWAYS, "5xx", NULL, US_ADDRESS, US, NONE, US_ADDRESS, "all"),
     ROW(MAIL | CONTENT, ALWAYS, "5xx", NULL, RELAY, DOMAIN, NONE, RELAY_DENIED, "Exim, Microsoft 365"),
@@ -346,7 +385,6 @@ static const struct verdict_rule rules[] = {
     ROW(MAIL, ALWAYS, "5xx", NULL, NULL, MESSAGE, NONE, SENDER_REFUSED, "all"),
     ROW(CONTENT, ALWAYS, "5xx", NULL, NOBODY, REFUSED, NONE, NO_SUCH_USER, "Postfix, Exim at DATA"),
     ROW(CONTENT, ALWAYS, "5xx", NULL, LOOP, MESSAGE, NONE, LOOP, "all"),
-    ROW(CONTENT, ALWAYS, "5xx", NULL, VIRUS, MESSAGE, NONE, VIRUS, "all"),
     ROW(CONTENT, ALWAYS, "5xx", NULL, ATTACHMENT, MESSAGE, NONE, ATTACHMENT, "all"),
     ROW(CONTENT, ALWAYS, "5xx", NULL, SPAM, MESSAGE, NONE, SPAM, "all"),
     ROW(CONTENT, ALWAYS, "5xx", NULL, FORMAT, MESSAGE, NONE, FORMAT, "all"),

@@ -1,242 +1,14 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "lane/verdict.h"
 #include "lane/words.h"
-
-/* --- what real servers say --- */
-
-enum { ALONE = 0, OTHERS = 1 };
-
-struct said {
-	enum verdict_stage stage;
-	bool others;
-	uint32_t accepted_before;
-	const char *reply; /* "550 5.1.1 text" */
-	enum verdict verdict;
-	enum lane_kind kind;
-};
-
-static const struct said sayings[] = {
-    /* Before a session. */
-    {VERDICT_AT_BANNER, ALONE, 0, "220 mail.example.com ESMTP Postfix", VERDICT_OK, LANE_KIND_NONE},
-    {VERDICT_AT_EHLO, ALONE, 0, "250 mail.example.com", VERDICT_OK, LANE_KIND_NONE},
-    {VERDICT_AT_BANNER, ALONE, 0, "421 4.3.2 Service not available", VERDICT_HOST, LANE_KIND_421},
-    {VERDICT_AT_BANNER, OTHERS, 0,
-     "421 4.3.2 The maximum number of concurrent connections has exceeded a limit, closing transmission "
-     "channel",
-     VERDICT_CONN_LIMIT, LANE_KIND_421},
-    {VERDICT_AT_BANNER, OTHERS, 0, "421 4.7.0 mail.example.com Error: too many connections from 192.0.2.1",
-     VERDICT_CONN_LIMIT, LANE_KIND_421},
-    {VERDICT_AT_BANNER, OTHERS, 0, "421 Too many concurrent SMTP connections; please try again later.",
-     VERDICT_CONN_LIMIT, LANE_KIND_421},
-    {VERDICT_AT_BANNER, OTHERS, 0, "554 5.7.1 Too many concurrent connections", VERDICT_CONN_LIMIT,
-     LANE_KIND_421},
-    {VERDICT_AT_BANNER, ALONE, 0, "450 4.3.2 try again later", VERDICT_HOST, LANE_KIND_4XX},
-    {VERDICT_AT_EHLO, OTHERS, 0, "450 too busy", VERDICT_CONN_LIMIT, LANE_KIND_4XX},
-    {VERDICT_AT_BANNER, ALONE, 0,
-     "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", VERDICT_HOST,
-     LANE_KIND_BANNER},
-    {VERDICT_AT_BANNER, OTHERS, 0, "554 No SMTP service here", VERDICT_HOST, LANE_KIND_BANNER},
-    {VERDICT_AT_EHLO, ALONE, 0, "502 5.5.2 Command not implemented", VERDICT_HOST, LANE_KIND_BANNER},
-    {VERDICT_AT_TLS, ALONE, 0, "454 4.7.0 TLS not available due to local problem", VERDICT_HOST,
-     LANE_KIND_TLS},
-    {VERDICT_AT_TLS, ALONE, 0, "421 4.3.0 closing", VERDICT_HOST, LANE_KIND_421},
-    {VERDICT_AT_TLS, ALONE, 0, "220 2.0.0 Ready to start TLS", VERDICT_OK, LANE_KIND_NONE},
-
-    /* Accepted. */
-    {VERDICT_AT_MAIL, ALONE, 0, "250 2.1.0 Ok", VERDICT_OK, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "251 2.1.5 User not local; will forward", VERDICT_OK, LANE_KIND_NONE},
-    {VERDICT_AT_DATA, ALONE, 0, "354 End data with <CR><LF>.<CR><LF>", VERDICT_OK, LANE_KIND_NONE},
-    {VERDICT_AT_DOT, ALONE, 0, "250 2.0.0 Ok: queued as 4Q7xyz", VERDICT_OK, LANE_KIND_NONE},
-    {VERDICT_AT_DATA, ALONE, 0, "250 what", VERDICT_HOST, LANE_KIND_BANNER},
-    {VERDICT_AT_MAIL, ALONE, 0, "354 what", VERDICT_HOST, LANE_KIND_BANNER},
-
-    /* 421 in a transaction. */
-    {VERDICT_AT_MAIL, OTHERS, 0, "421 Server busy", VERDICT_BUSY, LANE_KIND_421},
-    {VERDICT_AT_RCPT, OTHERS, 0, "421 4.4.2 Connection dropped due to ConnectionReset", VERDICT_BUSY,
-     LANE_KIND_421},
-    {VERDICT_AT_DOT, ALONE, 0, "421 4.3.0 Error: queue file write error", VERDICT_HOST, LANE_KIND_421},
-    {VERDICT_AT_MAIL, OTHERS, 0,
-     "421 4.7.28 Gmail has detected an unusual rate of unsolicited mail originating from your IP address",
-     VERDICT_RATE, LANE_KIND_RATE},
-    {VERDICT_AT_MAIL, OTHERS, 0,
-     "421 4.4.2 Message submission rate for this client has exceeded the configured limit", VERDICT_RATE,
-     LANE_KIND_RATE},
-    {VERDICT_AT_MAIL, ALONE, 0, "421 Too many messages in this connection", VERDICT_LATER, LANE_KIND_NONE},
-    {VERDICT_AT_MAIL, ALONE, 0, "421 4.4.2 mx.example.com Error: timeout exceeded", VERDICT_LATER,
-     LANE_KIND_NONE},
-
-    /* MAIL. */
-    {VERDICT_AT_MAIL, OTHERS, 0, "452 4.3.1 Insufficient system resources", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_MAIL, ALONE, 0, "452 4.3.1 Insufficient system storage", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_MAIL, ALONE, 0, "452 Insufficient storage", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_MAIL, ALONE, 0, "431 The recipient's mail server is out of memory", VERDICT_PRESSURE,
-     LANE_KIND_452},
-    {VERDICT_AT_MAIL, ALONE, 0, "451 4.3.0 Temporary lookup failure", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_MAIL, ALONE, 0, "451 Requested action aborted: local error in processing", VERDICT_PRESSURE,
-     LANE_KIND_4XX},
-    {VERDICT_AT_MAIL, ALONE, 0, "451 4.7.1 Service unavailable - try again later", VERDICT_PRESSURE,
-     LANE_KIND_4XX},
-    {VERDICT_AT_MAIL, ALONE, 0, "451 4.7.500 Server busy. Please try again later from [192.0.2.1]",
-     VERDICT_RATE, LANE_KIND_RATE},
-    {VERDICT_AT_MAIL, ALONE, 0, "450 4.7.1 Error: too much mail from 192.0.2.1", VERDICT_RATE,
-     LANE_KIND_RATE},
-    {VERDICT_AT_MAIL, ALONE, 0, "450 too many messages, slow down", VERDICT_RATE, LANE_KIND_RATE},
-    {VERDICT_AT_MAIL, ALONE, 0, "451 4.4.5 Mail system congested", VERDICT_RATE, LANE_KIND_RATE},
-    {VERDICT_AT_MAIL, ALONE, 0, "450 4.1.8 <a@b.invalid>: Sender address rejected: Domain not found",
-     VERDICT_MESSAGE, LANE_KIND_NONE},
-    {VERDICT_AT_MAIL, ALONE, 0, "550 5.1.8 Sender address rejected: does not exist", VERDICT_MESSAGE,
-     LANE_KIND_NONE},
-    {VERDICT_AT_MAIL, ALONE, 0, "552 5.3.4 Message size exceeds fixed limit", VERDICT_MESSAGE,
-     LANE_KIND_NONE},
-    {VERDICT_AT_MAIL, ALONE, 0, "530 5.7.1 Client was not authenticated", VERDICT_US, LANE_KIND_NONE},
-    {VERDICT_AT_MAIL, ALONE, 0, "530 5.7.0 Must issue a STARTTLS command first", VERDICT_US, LANE_KIND_NONE},
-    {VERDICT_AT_MAIL, ALONE, 0, "553 5.7.1 Sender address rejected: not logged in", VERDICT_US,
-     LANE_KIND_NONE},
-    {VERDICT_AT_MAIL, ALONE, 0, "550 SPF check failed for 192.0.2.1", VERDICT_US, LANE_KIND_NONE},
-    {VERDICT_AT_MAIL, ALONE, 0, "451 4.7.1 Greylisting in action, please come back later", VERDICT_MESSAGE,
-     LANE_KIND_NONE},
-
-    /* RCPT. */
-    {VERDICT_AT_RCPT, ALONE, 0, "452 4.2.2 The email account that you tried to reach is over quota",
-     VERDICT_RECIPIENT, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 3, "452 4.2.2 Mailbox full", VERDICT_RECIPIENT, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "552 5.2.2 <a@example.com>: user is over quota", VERDICT_RECIPIENT,
-     LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 1, "552 Mailbox full", VERDICT_RECIPIENT, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0,
-     "450 4.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional "
-     "messages",
-     VERDICT_RECIPIENT, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "450 4.2.0 <a@example.com>: Recipient address rejected: Greylisted",
-     VERDICT_RECIPIENT, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "451 4.7.1 Greylisting in action, please try later", VERDICT_RECIPIENT,
-     LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 100, "452 4.5.3 Error: too many recipients", VERDICT_LATER, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 100, "452 too many recipients", VERDICT_LATER, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 1, "552 Too many recipients", VERDICT_LATER, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 1, "452 just one at a time", VERDICT_LATER, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "452 4.5.3 Error: too many recipients", VERDICT_RECIPIENT, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 1, "452 4.3.1 Insufficient system resources", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_RCPT, ALONE, 0, "452 no space", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_RCPT, ALONE, 0, "451 4.3.0 <a@example.com>: Temporary lookup failure", VERDICT_RECIPIENT,
-     LANE_KIND_4XX},
-    {VERDICT_AT_RCPT, ALONE, 0, "451 4.7.500 Server busy", VERDICT_RATE, LANE_KIND_RATE},
-    {VERDICT_AT_RCPT, ALONE, 0,
-     "450 4.7.25 Client host rejected: cannot find your reverse hostname, [192.0.2.1]", VERDICT_US,
-     LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "450 4.1.1 <a@example.com>: Recipient address rejected: unverified address",
-     VERDICT_RECIPIENT, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "450 try again", VERDICT_RECIPIENT, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0,
-     "550 5.1.1 <a@example.com>: Recipient address rejected: User unknown in virtual mailbox table",
-     VERDICT_REFUSED, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "550 5.4.1 Recipient address rejected: Access denied. AS(201806281)",
-     VERDICT_REFUSED, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "550-5.1.1 The email account that you tried to reach does not exist",
-     VERDICT_REFUSED, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "550 Unrouteable address", VERDICT_REFUSED, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "501 5.1.3 Bad recipient address syntax", VERDICT_REFUSED, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "550 5.1.2 Bad destination system address", VERDICT_DOMAIN, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "554 5.7.1 <a@example.com>: Relay access denied", VERDICT_DOMAIN,
-     LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "550 5.7.1 Unable to relay for a@example.com", VERDICT_DOMAIN,
-     LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "550 relay not permitted", VERDICT_DOMAIN, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain",
-     VERDICT_DOMAIN, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
-     VERDICT_DOMAIN, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0, "530 5.7.0 Authentication required", VERDICT_US, LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0,
-     "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using bl.spamcop.net", VERDICT_US,
-     LANE_KIND_NONE},
-    {VERDICT_AT_RCPT, ALONE, 0,
-     "550 5.7.23 The message was rejected because of Sender Policy Framework violation (SPF)", VERDICT_US,
-     LANE_KIND_NONE},
-
-    /* DATA and the dot. */
-    {VERDICT_AT_DATA, ALONE, 0, "452 4.3.1 Out of memory", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_DATA, ALONE, 0, "451 4.3.0 Error: queue file write error", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_DATA, ALONE, 0, "554 5.5.1 Error: no valid recipients", VERDICT_MESSAGE, LANE_KIND_NONE},
-    {VERDICT_AT_DOT, ALONE, 0, "451 4.3.2 Please try again later", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_DOT, ALONE, 0, "452 4.3.1 Insufficient system storage", VERDICT_PRESSURE, LANE_KIND_452},
-    {VERDICT_AT_DOT, ALONE, 0, "452 4.2.2 Mailbox full", VERDICT_RECIPIENT, LANE_KIND_NONE},
-    {VERDICT_AT_DOT, ALONE, 0, "451 4.7.1 Try again later", VERDICT_MESSAGE, LANE_KIND_NONE},
-    {VERDICT_AT_DOT, ALONE, 0, "451 4.7.1 Greylisted, please try again later", VERDICT_MESSAGE,
-     LANE_KIND_NONE},
-    {VERDICT_AT_DOT, ALONE, 0, "451 4.7.0 Temporary server error. Please try again later", VERDICT_RATE,
-     LANE_KIND_RATE},
-    {VERDICT_AT_DOT, ALONE, 0, "450 4.6.0 message deferred", VERDICT_MESSAGE, LANE_KIND_NONE},
-    {VERDICT_AT_DOT, ALONE, 0, "554 5.7.1 Spam message rejected", VERDICT_MESSAGE, LANE_KIND_NONE},
-    {VERDICT_AT_DOT, ALONE, 0,
-     "550 5.7.26 Unauthenticated email from example.org is not accepted due to domain's DMARC policy",
-     VERDICT_US, LANE_KIND_NONE},
-    {VERDICT_AT_DOT, ALONE, 0, "552 5.3.4 Message too big for system", VERDICT_MESSAGE, LANE_KIND_NONE},
-    {VERDICT_AT_DOT, ALONE, 0, "554 Transaction failed", VERDICT_MESSAGE, LANE_KIND_NONE},
-    {VERDICT_AT_BODY, ALONE, 0, "552 5.3.4 too big", VERDICT_MESSAGE, LANE_KIND_NONE},
-
-    {VERDICT_AT_FEATURE, ALONE, 0, "553 5.6.7 SMTPUTF8 is not offered", VERDICT_MESSAGE, LANE_KIND_NONE},
-};
-
-static uint16_t number(const char **text)
-{
-	uint16_t value = 0;
-
-	while (**text >= '0' && **text <= '9')
-		value = (uint16_t)(value * 10 + (*(*text)++ - '0'));
-	return value;
-}
-
-/* "550 5.1.1 text", "550-5.1.1 text" or "550 text". */
-static void read_reply(const char *reply, struct verdict_event *event)
-{
-	const char *text;
-
-	event->code = number(&reply);
-	reply++;
-	text = reply;
-	event->class = number(&text);
-	if (*text == '.') {
-		text++;
-		event->subject = number(&text);
-		text++;
-		event->detail = number(&text);
-		reply = text + (*text == ' ');
-	} else {
-		event->class = 0;
-	}
-	event->text = slice_of(reply);
-}
-
-static void replies_of_real_servers(void **state)
-{
-	for (size_t i = 0; i < sizeof(sayings) / sizeof(sayings[0]); i++) {
-		const struct said *said = &sayings[i];
-		struct verdict_event event = {
-		    .stage = said->stage,
-		    .what = VERDICT_REPLY,
-		    .recipients = 1,
-		    .accepted_before = said->accepted_before,
-		    .others_open = said->others,
-		};
-		struct verdict_result result;
-
-		read_reply(said->reply, &event);
-		result = verdict_judge(&event);
-		if (result.verdict != said->verdict || result.kind != said->kind)
-			fail_msg("%s: %s (%s), kind %s; wanted %s, kind %s", said->reply,
-				 verdict_name(result.verdict), verdict_reason_name(result.reason),
-				 lane_kind_name(result.kind), verdict_name(said->verdict),
-				 lane_kind_name(said->kind));
-		assert_true(verdict_reason_words(result.reason)[0] != '\0');
-	}
-}
 
 /* --- connections --- */
 
@@ -303,6 +75,91 @@ static void every_reply_has_a_verdict(void **state)
 			}
 		}
 	}
+}
+
+/* Words of the table, thrown together at random, with bytes that are no text: there is always a verdict with
+ * a reason, the text is not read beyond its end (it is its own allocation), and a hint keeps its bounds. */
+static void any_text_has_a_verdict(void **state)
+{
+	static const char *const pieces[] = {"<",
+					     ">",
+					     "\"",
+					     "@",
+					     "\\",
+					     " ",
+					     "\n",
+					     "#5.1.1",
+					     "#9.9",
+					     "try again in ",
+					     "300",
+					     " seconds",
+					     "00:05",
+					     ":",
+					     "999999999",
+					     "hours",
+					     "spf",
+					     "relay access denied",
+					     "user unknown",
+					     "mailbox",
+					     "full",
+					     "\xff",
+					     "\x01",
+					     "greylisted",
+					     "listed ",
+					     "at",
+					     "a@b",
+					     "quota"};
+	struct rng rng;
+
+	rng_init(&rng, 7);
+	for (int round = 0; round < 20000; round++) {
+		char text[600];
+		size_t size = 0;
+		uint64_t count = rng_below(&rng, 40);
+
+		for (uint64_t i = 0; i < count; i++) {
+			const char *piece = pieces[rng_below(&rng, sizeof(pieces) / sizeof(pieces[0]))];
+
+			memcpy(text + size, piece, strlen(piece));
+			size += strlen(piece);
+		}
+		char *exact = malloc(size > 0 ? size : 1);
+		assert_non_null(exact);
+		memcpy(exact, text, size);
+		struct verdict_event event = {
+		    .stage = (enum verdict_stage)rng_below(&rng, VERDICT_AT_FEATURE + 1),
+		    .code = (uint16_t)(200 + rng_below(&rng, 400)),
+		    .recipients = (uint32_t)rng_below(&rng, 3),
+		    .accepted_before = (uint32_t)rng_below(&rng, 2),
+		    .others_open = rng_below(&rng, 2) == 0,
+		    .text = slice_make(exact, size),
+		};
+		struct verdict_result result = verdict_judge(&event);
+
+		free(exact);
+		assert_int_not_equal(result.reason, REASON_NONE);
+		assert_true(result.delay_s == 0 ||
+			    (result.delay_s >= VERDICT_DELAY_MIN_S && result.delay_s <= VERDICT_DELAY_MAX_S));
+		assert_true(event.recipients > 1 || result.whole == WHOLE_NO);
+	}
+}
+
+/* Every reason has a name of its own and a sentence; numbers not in use have neither. */
+static void reasons(void **state)
+{
+	for (int i = 0; i < REASON_END; i++) {
+		const char *name = verdict_reason_name((enum verdict_reason)i);
+
+		assert_int_equal(name[0] != '\0', verdict_reason_words((enum verdict_reason)i)[0] != '\0');
+		if (name[0] != '\0')
+			assert_int_equal(verdict_reason_by_name(slice_of(name)), i);
+	}
+	assert_int_equal(verdict_reason_by_name(SLICE("no such reason")), REASON_NONE);
+	assert_string_equal(verdict_reason_words((enum verdict_reason)100000), "");
+	assert_string_equal(verdict_reason_words(REASON_MAILBOX_FULL),
+			    "the server says that the mailbox is full");
+	assert_true(verdict_reason_is_us(REASON_US_SPF) && verdict_reason_is_us(REASON_US_SPOOFING));
+	assert_false(verdict_reason_is_us(REASON_SPAM));
 }
 
 static void names(void **state)
@@ -396,6 +253,14 @@ static void words_in_a_text(void **state)
 	    {"ptr", "|", false},
 	    {"THROTTLED", "throttl*", true},
 	    {"dnsbl dns", "dns", true},
+	    {"mailbox of joe is full", "mailbox .. full", true},
+	    {"full is the mailbox", "mailbox .. full", false},
+	    {"<spf@example.com> no", "spf", false},
+	    {"<spf no", "spf", true},
+	    {"spf@example.com no", "spf", false},
+	    {"\"spf rbl\"@example.com no", "spf|rbl|example", false},
+	    {"<\"a>spf\"@b> no", "spf", false},
+	    {"spf (a@b) rbl", "rbl", true},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -410,10 +275,11 @@ static void words_in_a_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(replies_of_real_servers),
 	    cmocka_unit_test(connections_that_fail),
 	    cmocka_unit_test(our_own_system),
 	    cmocka_unit_test(every_reply_has_a_verdict),
+	    cmocka_unit_test(any_text_has_a_verdict),
+	    cmocka_unit_test(reasons),
 	    cmocka_unit_test(names),
 	    cmocka_unit_test(back_offs),
 	    cmocka_unit_test(back_offs_with_a_hint),

@@ -148,10 +148,12 @@ int spool_append(struct store_message *message, struct slice bytes)
 	check(m->phase == MESSAGE_OPEN);
 	if (spool_dead(m->spool))
 		return ERR_IO;
+	/* Only when there is more: the last frames go with the END, whose segment is kept for their sake. */
 	while (bytes.size > 0 && m->error == 0) {
-		m->error = append_to_frame(m, &bytes);
-		if (m->error == 0 && m->run_body_bytes >= MESSAGE_FLUSH_BYTES)
+		if (m->run_body_bytes >= MESSAGE_FLUSH_BYTES)
 			m->error = flush(m);
+		if (m->error == 0)
+			m->error = append_to_frame(m, &bytes);
 	}
 	return m->error;
 }
@@ -187,7 +189,11 @@ void spool_call_rooms(struct spool *spool)
 
 	list_init(&ready);
 	list_each_safe(node, after, &spool->rooms) {
-		const struct spool_message *m = container_of(node, struct spool_message, room_node);
+		struct spool_message *m = container_of(node, struct spool_message, room_node);
+		/* What is buffered behind frames that are through must move too, or it would wait for itself.
+		 */
+		if (credit_of(m) == 0 && m->error == 0 && m->frames_in_flight == 0)
+			m->error = flush(m);
 		if (credit_of(m) == 0 && m->error == 0)
 			continue;
 		list_remove(node);

@@ -339,6 +339,42 @@ static void looking_changes_nothing(void **state)
 	end(&s);
 }
 
+/* A message without a prefix, as compaction makes them, whose body fills what is written at once to the last
+ * byte: the record that makes it whole must not stand alone in a segment, where nothing would keep it. */
+static void the_record_of_a_message_stays_with_its_body(void **state)
+{
+	static char bytes[2 * 64 * 1024];
+	static const uint32_t domain = 1;
+	struct story s = {.messages = 0};
+	struct store_message *message;
+	struct answer answer = {.calls = 0};
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+
+	(void)state;
+	make(&s, 1024); /* each group commit gets a segment of its own */
+	reopen(&s);
+	memset(bytes, 'x', sizeof(bytes));
+	assert_int_equal(s.c.store->ops->begin(s.c.store, 0, &message), 0);
+	assert_int_equal(s.c.store->ops->append(message, slice_make(bytes, sizeof(bytes))), 0);
+	for (int i = 0; i < 3; i++)
+		s.c.store->ops->poll(s.c.store);
+	s.c.store->ops->commit(message, 7, &e, SLICE(""), help_done, &answer);
+	help_wait(&s.c, &answer);
+	assert_int_equal(answer.result, STORE_OK);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(help_put(&s.c, SLICE("key"), SLICE("value")).result, STORE_OK);
+		s.c.store->ops->close(s.c.store); /* a checkpoint, which gives dead segments back */
+		reopen(&s);
+	}
+	s.c.store->ops->close(s.c.store);
+	disk_index_forget(&s.world->index);
+	reopen(&s);
+	assert_int_equal(s.world->reports[SPOOL_EVENT_REBUILT], 1);
+	assert_int_equal(help_find(&s.c, 7)->count, 1);
+	end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +386,7 @@ int main(void)
 	    cmocka_unit_test(what_is_set_aside_can_be_given_up),
 	    cmocka_unit_test(pieces_can_be_given_up),
 	    cmocka_unit_test(looking_changes_nothing),
+	    cmocka_unit_test(the_record_of_a_message_stays_with_its_body),
 	};
 
 	return cmocka_run_group_tests_name("spool bytes", tests, NULL, NULL);

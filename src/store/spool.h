@@ -16,7 +16,8 @@
  * A read sees what has completed; on one message also what was asked for before. When fdatasync fails, the
  * operations of that group commit end with STORE_UNKNOWN and the store takes nothing any more (ERR_IO,
  * STORE_REASON_IO) until it is opened again; reads go on. An abort and a repeated commit of an UNKNOWN
- * message then stay UNKNOWN.
+ * message are still settled, by a record in a fresh segment, where the disk takes that much; else they stay
+ * UNKNOWN.
  *
  * With threads: one writer (append, sync), one keeper (checkpoint, unlink) and two readers (bodies that are
  * not in the page cache). Without, poll does all the work itself and every call is deterministic: this is how

@@ -192,11 +192,37 @@ static int reuse_spare(struct spool_log *log, const char *name)
 	return 0;
 }
 
+/* Nothing in it counts: the same number, another file. */
+static int begin_again(struct spool_log *log)
+{
+	const struct file_system *f = &log->files;
+	char name[FILE_NAME_SIZE];
+
+	log_name(log->tail.segment, name);
+	int error = f->ops->unlink(f->context, name);
+	if (error < 0 && error != -ENOENT)
+		return error;
+	int file = f->ops->open(f->context, name, FILE_WRITE | FILE_CREATE);
+	if (file < 0)
+		return file;
+	error = f->ops->sync_folder(f->context);
+	if (error < 0) {
+		f->ops->close(f->context, file);
+		return error;
+	}
+	f->ops->close(f->context, log->file);
+	log->file = file;
+	log->file_failed = false;
+	return 0;
+}
+
 static int next_segment(struct spool_log *log)
 {
 	const struct file_system *f = &log->files;
 	char name[FILE_NAME_SIZE];
 
+	if (log->file_failed && log->tail.offset == 0)
+		return begin_again(log);
 	log_name(log->tail.segment + 1, name);
 	int error = reuse_spare(log, name);
 	if (error < 0)

@@ -33,6 +33,7 @@ struct recovery {
 	/* of the segment being read: */
 	int file;
 	uint64_t number;
+	uint64_t limit; /* where it ended, as the next segment tells; UINT64_MAX: not known */
 	char *window;
 	uint64_t window_at; /* offset in the file */
 	size_t window_size;

@@ -190,6 +190,8 @@ static int skip_damage(struct recovery *r, uint64_t *offset, bool *ret_found)
 
 	if (error != 0)
 		return error;
+	if (*offset > r->limit)
+		*offset = r->limit;
 	if (!*ret_found) { /* torn, or damage before another segment, or the unused rest of a recycled file */
 		batch = (struct position){.segment = UINT64_MAX};
 		if (!begins)
@@ -227,7 +229,7 @@ static int read_records(struct recovery *r, uint64_t offset)
 	int error = 0;
 
 	r->window_size = 0;
-	while (error == 0 && found) {
+	while (error == 0 && found && offset < r->limit) {
 		int result = read_at(r, offset, &record);
 		if (result == 1) {
 			error = intermediate_checkpoint(r, &record);
@@ -245,12 +247,34 @@ static int read_records(struct recovery *r, uint64_t offset)
 	return error;
 }
 
+/* What lies behind the end that the next segment tells was never acknowledged: the rest of a recycled file,
+ * or a group commit whose write or sync failed. */
+static uint64_t told_end(const struct recovery *r, uint64_t number)
+{
+	const struct file_system *f = &r->spool->files;
+	char name[FILE_NAME_SIZE], header[RECORD_HEADER_BYTES];
+	struct record record;
+
+	log_name(number + 1, name);
+	int file = f->ops->open(f->context, name, FILE_READ);
+	if (file < 0)
+		return UINT64_MAX;
+	ssize_t got = f->ops->pread(f->context, file, header, sizeof(header), 0);
+	f->ops->close(f->context, file);
+	if (got != (ssize_t)sizeof(header) ||
+	    record_header(slice_make(header, sizeof(header)), number + 1, 0, &record) != 1 ||
+	    record.previous_end == 0)
+		return UINT64_MAX;
+	return record.previous_end;
+}
+
 int recovery_read_segment(struct recovery *r, uint64_t number, uint64_t offset)
 {
 	const struct file_system *f = &r->spool->files;
 	char name[FILE_NAME_SIZE];
 
 	r->number = number;
+	r->limit = told_end(r, number);
 	log_name(number, name);
 	r->file = f->ops->open(f->context, name, FILE_READ);
 	if (r->file < 0)

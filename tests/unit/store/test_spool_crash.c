@@ -306,6 +306,7 @@ static void settle_doubt(bool by_abort, bool for_good, bool loses_unsynced)
 	assert_int_equal(help_find(&c, 1)->count, 1);
 	if (!for_good)
 		assert_int_equal(help_find(&c, 2)->count, 0);
+	assert_int_equal(w->reports[SPOOL_EVENT_ASIDE], 0); /* a failed group commit is no damage */
 	c.store->ops->close(c.store);
 	spool_world_destroy(w);
 }

@@ -155,6 +155,7 @@ void feed_free(struct feed *feed)
 	relay->feeds_without_smtputf8 -= !feed->smtputf8;
 	relay->feeds_without_dsn -= !feed->dsn;
 	timer_clear(&relay->timers, &feed->timer);
+	budget_forget(feed);
 	list_remove(&feed->in_dispatch);
 	list_remove(&feed->by_name);
 	tree_remove(&relay->feed_names, &feed->name_order);
@@ -213,6 +214,7 @@ static void log_change(const struct feed *feed)
 void feed_changed(struct feed *feed)
 {
 	feed->changed = true;
+	budget_forget(feed);
 	log_change(feed);
 	list_each(node, &feed->domains) {
 		struct domain *domain = container_of(node, struct domain, in_feed);
@@ -252,7 +254,7 @@ static void start_probe(struct feed *feed)
 		lane_canary_abandoned(&feed->lane, feed->relay->now.now_us);
 		return;
 	}
-	if (!hosts_ready(feed))
+	if (!budget_ask(&feed->relay->probes, feed) || !hosts_ready(feed))
 		return;
 	struct item *item = queue_take_canary(domain, feed->lane.probe.failures);
 	if (item == NULL) {
@@ -264,6 +266,7 @@ static void start_probe(struct feed *feed)
 		return;
 	}
 	members_probed(domain);
+	budget_forget(feed);
 	if (!outbound_open(feed, item))
 		queue_defer(item);
 }
@@ -302,10 +305,13 @@ static void open_connections(struct feed *feed, uint32_t sends, uint32_t connect
 		wanted = sends;
 	while (connects > 0 && wanted > feed->opening_count &&
 	       feed->connection_count < FEED_CONNECTIONS_MAX) {
+		if (feed->connection_count == 0 && !budget_ask(&feed->relay->starts, feed))
+			return;
 		if (!hosts_ready(feed) || !outbound_open(feed, NULL)) {
 			feed->stuck = true;
 			return;
 		}
+		budget_forget(feed);
 		connects--;
 	}
 }
@@ -367,6 +373,8 @@ void feed_run(struct feed *feed)
 	/* A permit that could not be used (names or queue are still being read) is looked at again in a
 	 * moment. */
 	int64_t deadline_us = lane_deadline(&feed->lane, relay->now.now_us);
+	if (list_linked(&feed->in_budget) && feed->connection_count == 0)
+		deadline_us = CLOCK_NEVER; /* it is woken when its turn comes */
 	if (deadline_us <= relay->now.now_us)
 		deadline_us = relay->now.now_us + CLOCK_MS(FEED_LOOK_AGAIN_MS);
 	if (feed->stuck && deadline_us > relay->now.now_us + CLOCK_MS(FEED_STUCK_MS))

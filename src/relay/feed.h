@@ -77,11 +77,13 @@ struct feed {
 	uint32_t opening_count; /* not yet greeted */
 	struct list idle;	/* struct outbound, greeted, without a transaction; the latest used first */
 
-	struct timer timer; /* the lane's deadline */
-	struct split split; /* it refuses a whole message for one bad recipient: one at a time */
-	bool stuck;	    /* something could not be begun (no memory, no names): look again soon */
-	bool changed;	    /* lane state to be saved */
-	char name[];	    /* at most FEED_NAME_MAX with its end */
+	struct timer timer;	/* the lane's deadline */
+	struct list in_budget;	/* linked: it waits for its turn */
+	struct budget *granted; /* whose turn it has and has not used */
+	struct split split;	/* it refuses a whole message for one bad recipient: one at a time */
+	bool stuck;		/* something could not be begun (no memory, no names): look again soon */
+	bool changed;		/* lane state to be saved */
+	char name[];		/* at most FEED_NAME_MAX with its end */
 };
 
 /* The feed of a destination, made when there is none. NULL: no memory. */

@@ -49,6 +49,8 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 	list_init(&relay->domains_by_name);
 	list_init(&relay->feeds_by_name);
 	list_init(&relay->dispatch);
+	budget_init(&relay->probes, relay, BUDGET_PROBES_PER_S, BUDGET_PROBES_BURST);
+	budget_init(&relay->starts, relay, BUDGET_STARTS_PER_S, BUDGET_STARTS_BURST);
 	list_init(&relay->inbounds);
 	list_init(&relay->buried);
 	list_init(&relay->admin_requests);
@@ -126,9 +128,9 @@ void relay_run(struct relay *relay)
 	timers_run(&relay->timers, relay->now.now_us);
 
 	/* Feeds that are woken meanwhile come at the end; each is run at most once in this turn. */
-	struct list turn;
+	struct list turn, *node;
 	list_init(&turn);
-	list_each_safe(node, after, &relay->dispatch) {
+	for (int i = 0; i < RELAY_FEEDS_PER_TURN && (node = list_first(&relay->dispatch)) != NULL; i++) {
 		list_remove(node);
 		list_add_last(&turn, node);
 	}

@@ -7,11 +7,15 @@
 #include "base/map.h"
 #include "base/rng.h"
 #include "base/tree.h"
+#include "relay/budget.h"
 #include "relay/relay.h"
 #include "relay/room.h"
 #include "relay/timer.h"
 
-enum { RELAY_CLOCK_JUMP_MS = 5000 }; /* less is no jump: clocks are slewed */
+enum {
+	RELAY_CLOCK_JUMP_MS = 5000, /* less is no jump: clocks are slewed */
+	RELAY_FEEDS_PER_TURN = 200, /* feeds that are run in one turn of the loop: the others in the next */
+};
 
 struct relay_counters { /* since start */
 	uint64_t accepted_messages, accepted_recipients, refused_recipients;
@@ -47,6 +51,8 @@ struct relay {
 	 * destination is known to have it (RFC 6531 §3.2, RFC 3461 §4). */
 	uint32_t feeds_without_smtputf8, feeds_without_dsn;
 	struct list dispatch; /* feeds that have something to decide */
+	struct budget probes; /* connections to servers that are down */
+	struct budget starts; /* and the first ones to servers that are up */
 
 	struct list inbounds; /* inbound sessions */
 	uint32_t inbound_count;

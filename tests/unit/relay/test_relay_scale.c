@@ -139,12 +139,110 @@ static void many_that_are_refused_leave_a_neighbour_alone(void **state)
 	play_free(play);
 }
 
+/* --- many lanes --- */
+
+enum { LANES = 3000, DIALS_MAX = 20 * LANES };
+
+/* A network in which every connection is refused, when the test says so. */
+struct dead_net {
+	struct net_ops ops;
+	struct {
+		const struct net_events *events;
+		void *owner;
+	} dials[DIALS_MAX];
+	uint32_t count, refused;
+};
+
+static struct dead_net *dead_net; /* the stage's net has no room for it */
+
+static struct net_conn *dial(struct net *net, const struct net_address *to, const struct net_address *from,
+			     int64_t timeout_ms, const struct net_events *events, void *owner)
+{
+	assert_true(dead_net->count < DIALS_MAX);
+	dead_net->dials[dead_net->count].events = events;
+	dead_net->dials[dead_net->count].owner = owner;
+	return (struct net_conn *)(void *)&dead_net->dials[dead_net->count++];
+}
+
+static void hang_up(struct net_conn *conn, bool flush)
+{
+}
+
+static void refuse_all(void)
+{
+	while (dead_net->refused < dead_net->count) {
+		uint32_t i = dead_net->refused++;
+		dead_net->dials[i].events->closed(dead_net->dials[i].owner, NET_END_REFUSED, "");
+	}
+}
+
+static struct play *play_with_lanes(void)
+{
+	struct play *play = play_new();
+	char name[64], address[64];
+
+	for (int i = 0; i < LANES; i++) {
+		(void)snprintf(name, sizeof(name), "d%04d.example", i);
+		(void)snprintf(address, sizeof(address), "10.0.%d.%d", i / 250, i % 250);
+		play_add_domain(play, name, address);
+	}
+	dead_net = calloc(1, sizeof(*dead_net));
+	assert_non_null(dead_net);
+	dead_net->ops = *play->net.ops;
+	return play;
+}
+
+/* The time goes by in steps; no second sees more connections than the budget. */
+static void pass_within_budget(struct play *play, int seconds, uint32_t per_s)
+{
+	for (int s = 0; s < seconds; s++) {
+		uint32_t before = dead_net->count;
+		for (int i = 0; i < 50; i++) {
+			play_pass(play, 20);
+			refuse_all();
+		}
+		assert_in_range(dead_net->count - before, 0, per_s);
+	}
+}
+
+static void thousands_of_dead_lanes_are_probed_within_a_budget(void **state)
+{
+	struct play *play = play_with_lanes();
+
+	/* All get mail at once: their first connections are spread. */
+	play->relay->ready = false; /* nothing is sent while the mail comes in */
+	mails(play, LANES, 1);
+	play->net.ops = &dead_net->ops;
+	dead_net->ops.connect = dial;
+	dead_net->ops.close = hang_up;
+	play->relay->ready = true;
+	list_each(node, &play->relay->feeds_by_name)
+		feed_wake(container_of(node, struct feed, by_name));
+	pass_within_budget(play, 1, BUDGET_STARTS_PER_S + BUDGET_STARTS_BURST + 50);
+	assert_in_range(dead_net->count, BUDGET_STARTS_PER_S / 2, LANES);
+	pass_within_budget(play, 4, BUDGET_STARTS_PER_S + BUDGET_PROBES_PER_S + 50);
+	uint32_t down = 0;
+	list_each(node, &play->relay->feeds_by_name)
+		down += container_of(node, struct feed, by_name)->lane.state == LANE_DOWN;
+	assert_int_equal(down, LANES);
+
+	/* Each wants a probe every 5 s, which is more than the budget has: every one gets its turn. */
+	uint32_t before = dead_net->count;
+	pass_within_budget(play, 20, BUDGET_PROBES_PER_S + BUDGET_PROBES_BURST + 20);
+	assert_in_range(dead_net->count - before, BUDGET_PROBES_PER_S * 18, BUDGET_PROBES_PER_S * 21);
+	list_each(node, &play->relay->feeds_by_name)
+		assert_in_range(container_of(node, struct feed, by_name)->lane.probe.failures, 2, 6);
+	play_free(play);
+	free(dead_net);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_message_costs_no_look_at_every_domain),
 	    cmocka_unit_test(a_backlog_of_many_domains_is_read_in_turns),
 	    cmocka_unit_test(many_that_are_refused_leave_a_neighbour_alone),
+	    cmocka_unit_test(thousands_of_dead_lanes_are_probed_within_a_budget),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

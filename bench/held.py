@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), '..
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import harness  # noqa: E402
 import smtp_load  # noqa: E402
-from passthrough import machine  # noqa: E402
+from lib import machine  # noqa: E402
 
 IDLE_S = 20
 

@@ -61,6 +61,7 @@ static int extend(struct spool *spool, const struct spool_write *w)
 	if (error == 0) {
 		spool->applied = (struct position){.segment = w->at.segment, .offset = end};
 		spool->since_checkpoint += buffer_size(&w->run);
+		spool_compact_wrote(spool, w);
 	}
 	return error;
 }

@@ -132,6 +132,7 @@ static int drop_message(struct spool *spool, const struct spool_entry *entry)
 {
 	segments_dead(&spool->segments, entry->extents, entry->extent_count);
 	spool->dead_bytes += entry->entry.body_bytes;
+	spool->compaction.news += entry->entry.body_bytes;
 	return overlay_remove(spool->active, entry->entry.id);
 }
 
@@ -293,6 +294,17 @@ static int apply_aside(struct spool *spool, struct slice payload, struct outcome
 	return overlay_remove(spool->active, id);
 }
 
+/* A segment that is empty now hastens the checkpoint that gives it back. */
+static void leave(struct spool *spool, const struct spool_entry *entry)
+{
+	segments_dead(&spool->segments, entry->extents, entry->extent_count);
+	for (uint32_t i = 0; i < entry->extent_count; i++) {
+		const struct segment *s = segments_find(&spool->segments, entry->extents[i].segment);
+		if (s != NULL && s->live == 0)
+			spool->dead_bytes += s->bytes;
+	}
+}
+
 static int apply_move(struct spool *spool, struct slice payload, struct position at, struct outcome *outcome)
 {
 	struct spool_entry moved, now;
@@ -312,7 +324,7 @@ static int apply_move(struct spool *spool, struct slice payload, struct position
 	error = make_segments(spool, &moved);
 	if (error != 0)
 		return error;
-	segments_dead(&spool->segments, now.extents, now.extent_count);
+	leave(spool, &now);
 	segments_live(&spool->segments, moved.extents, moved.extent_count);
 	now.extents = moved.extents;
 	now.extent_count = moved.extent_count;

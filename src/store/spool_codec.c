@@ -119,11 +119,8 @@ static bool extents_add_up(const struct spool_entry *entry)
 {
 	uint64_t sum = 0;
 
-	for (uint32_t i = 0; i < entry->extent_count; i++) {
-		if (entry->extents[i].bytes == 0)
-			return false;
+	for (uint32_t i = 0; i < entry->extent_count; i++)
 		sum += entry->extents[i].bytes;
-	}
 	return sum == entry->entry.body_bytes;
 }
 

@@ -101,7 +101,14 @@ struct compaction {
 	bool reading;	       /* the reader has a piece of it */
 	struct body_job *job;  /* the piece */
 	struct index_key next; /* place to go on from */
-	uint64_t looked_at;    /* number of checkpoints when a victim was looked for last */
+	double pressure;       /* 0..1: how far the files are above their budget, when last looked */
+	uint64_t looked_at;    /* number of checkpoints then */
+	uint64_t news;	       /* bytes of log since then */
+	bool nothing;	       /* is worth it, as of then */
+	uint64_t credit;       /* bytes that may be copied for those that others wrote */
+	uint64_t turn_bytes;
+	uint32_t in_flight; /* MOVEs */
+	uint64_t in_flight_bytes;
 };
 
 struct spool {
@@ -266,7 +273,10 @@ nodiscard int spool_index_open(struct spool *spool, char ret_message[SPOOL_MESSA
 bool spool_index_writable(const struct spool *spool);
 
 /* --- spool_compact.c ----------------------------------------------------------------------------- */
-void spool_compact(struct spool *spool);			    /* one step */
+/* Copies what the budget allows now. */
+void spool_compact(struct spool *spool);
+/* A write takes effect. */
+void spool_compact_wrote(struct spool *spool, const struct spool_write *write);
 void spool_compact_read(struct spool *spool, struct body_job *job); /* what it asked for; frees it */
 
 #endif

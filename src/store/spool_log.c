@@ -164,6 +164,14 @@ bool log_give_spare(struct spool_log *log, uint64_t segment, uint32_t spares_max
 	return taken;
 }
 
+uint32_t log_spares(struct spool_log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	uint32_t count = log->spare_count;
+	pthread_mutex_unlock(&log->lock);
+	return count;
+}
+
 static uint64_t take_spare(struct spool_log *log)
 {
 	uint64_t spare = 0;

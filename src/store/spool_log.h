@@ -76,6 +76,7 @@ bool log_name_parse(const char *name, uint64_t *ret_segment);
 
 /* From the keeper: takes the file of a freed segment for reuse; false: enough of them. */
 bool log_give_spare(struct spool_log *log, uint64_t segment, uint32_t spares_max);
+uint32_t log_spares(struct spool_log *log);
 /* Gives the reserve back to the file system; false: there is none left. */
 bool log_release_reserve(struct spool_log *log);
 /* From any thread: nothing is taken any more. why: a constant. */

@@ -97,7 +97,7 @@ static int flush(struct spool_message *m)
 	w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return ERR_MEMORY;
-	*w = (struct spool_write){.run = m->run, .kind = RECORD_BODY, .grows = true, .message = m};
+	*w = (struct spool_write){.run = m->run, .kind = RECORD_BODY, .grows = !m->moves, .message = m};
 	w->last_at =
 	    (uint32_t)m->run_body_bytes; /* a frame's payload means nothing: the number of body bytes */
 	buffer_init(&m->run, 0);
@@ -280,8 +280,12 @@ static int build_run(struct spool_message *m)
 		return error;
 	for (uint32_t i = 0; i < m->extent_count; i++)
 		extents[count++] = m->extents[i];
+	/* The segment of the END is always among those of the message, were it for no byte: nothing else
+	 * keeps it from being freed, and without its END the message would be lost with the index. */
 	if (own > 0)
 		extents[count++] = (struct extent){.offset = 0, .bytes = own};
+	else if (m->prefix.size == 0)
+		extents[count++] = (struct extent){.offset = (uint32_t)buffer_size(&m->run), .bytes = 0};
 	return put_end(m, extents, count);
 }
 

@@ -15,11 +15,11 @@ struct segment {
 	uint64_t readers;    /* body reads and snapshots under way: its file stays what it is */
 	int file;	     /* for reading; -1: closed */
 	uint64_t last_read;
-	uint64_t ahead; /* read ahead up to this offset; 0: never, it was in memory */
-	bool dirty;	/* changed since the last checkpoint */
-	bool stuck;	/* compaction could not empty it */
-	bool leaving;	/* nothing lives in it: the checkpoint under way gives its file back */
-	bool gone;	/* its file is given back; the row goes with the next checkpoint */
+	uint64_t ahead;	   /* read ahead up to this offset; 0: never, it was in memory */
+	bool dirty;	   /* changed since the last checkpoint */
+	uint64_t retry_at; /* number of checkpoints from which on compaction may take it */
+	bool leaving;	   /* nothing lives in it: the checkpoint under way gives its file back */
+	bool gone;	   /* its file is given back; the row goes with the next checkpoint */
 };
 
 struct segment_table {

@@ -218,6 +218,14 @@ static void run_group(struct history *h, struct rng *rng)
 	note_answers(h, &g);
 }
 
+static void count_moved(struct history *h)
+{
+	struct spool_state state;
+
+	spool_state(h->store, &state);
+	h->moved += state.moved_messages;
+}
+
 void history_run(struct history *h)
 {
 	struct rng rng;
@@ -233,6 +241,7 @@ void history_run(struct history *h)
 	for (unsigned i = 0; i < h->groups && !stopped(h); i++) {
 		run_group(h, &rng);
 		if (i % h->reopen_groups == h->reopen_groups - 1 && !stopped(h)) {
+			count_moved(h);
 			h->store = spool_world_reopen(h->world, h->store);
 			if (h->store == NULL) {
 				h->open_failures++;

@@ -52,6 +52,7 @@ struct history {
 	unsigned answered, unanswered;
 	bool stuck; /* an operation never completed */
 	unsigned open_failures;
+	uint64_t moved; /* messages, by compaction, but for what came after the last time it was opened */
 };
 
 /* Runs until the history is over or the disk has stopped (disk_stop_at). The store is left open, if it

@@ -1,6 +1,7 @@
 /* Where the spool's space goes: what is held is not given back, what is dead is, in time. On the simulated
  * disk, with small segments.
  */
+#include "base/rng.h"
 #include "store/spool_internal.h"
 
 #include "contract_help.h"
@@ -81,10 +82,242 @@ static void held_segments_stay_as_they_are(void **state)
 	space_close(&s);
 }
 
+/* --- within the budget --------------------------------------------------------------------------- */
+
+/* The sizes of a real one, divided by 1024. */
+enum { SEGMENT = 64 * 1024, CHECKPOINT = 16 * 1024, SLACK = 512 * 1024, BODY_MAX = 12000 };
+
+static struct spool_world *small_world(void)
+{
+	struct spool_world *w = spool_world_make();
+
+	w->config.segment_bytes = SEGMENT;
+	w->config.checkpoint_bytes = CHECKPOINT;
+	w->config.slack_bytes = SLACK;
+	w->config.index_map_bytes = 64 << 20;
+	return w;
+}
+
+static void store_sized(struct space *s, uint64_t id, uint32_t domain, size_t size)
+{
+	static char body[BODY_MAX];
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+
+	memset(body, 'a' + (int)(id % 26), size);
+	assert_int_equal(help_commit(&s->c, id, &e, SLICE(""), slice_make(body, size)).result, STORE_OK);
+}
+
+static void check_sized(struct space *s, uint64_t id, size_t size)
+{
+	static char back[BODY_MAX + 1];
+
+	assert_int_equal(help_read(&s->c, id, BODY_MAX + 1, back, sizeof(back), NULL), size);
+	for (size_t i = 0; i < size; i++)
+		assert_int_equal(back[i], 'a' + (int)(id % 26));
+}
+
+struct sizes {
+	struct disk *disk;
+	uint64_t sum;
+};
+
+static void add_size(void *owner, const char *name)
+{
+	struct sizes *sizes = owner;
+	size_t size = 0;
+
+	if (disk_bytes(sizes->disk, name, &size) != NULL)
+		sizes->sum += size;
+}
+
+/* Of all that has a name: with spare segments, too. */
+static uint64_t files_size(struct disk *disk)
+{
+	struct sizes sizes = {.disk = disk};
+
+	disk_names(disk, add_size, &sizes);
+	return sizes.sum;
+}
+
+static uint64_t budget(struct space *s)
+{
+	struct spool_state state;
+
+	spool_state(s->c.store, &state);
+	return 2 * state.live_bytes + SLACK;
+}
+
+enum { CHURN_STEPS = 4000 };
+
+static size_t churn_size(uint64_t id)
+{
+	return id % 11 == 0 ? BODY_MAX - id % 1000 : 200 + id * 7919 % 3000;
+}
+
+/* Most is over soon, some stays long, and some for good. */
+static uint64_t churn_life(uint64_t id, struct rng *rng)
+{
+	if (id % 50 == 0)
+		return UINT64_MAX / 2;
+	return 1 + rng_below(rng, id % 5 == 0 ? 2000 : 20);
+}
+
+static void files_stay_within_the_budget_all_the_time(void **state)
+{
+	struct space s = {.world = small_world()};
+	static uint64_t ends[CHURN_STEPS + 1];
+	struct rng rng;
+	struct spool_state after;
+
+	(void)state;
+	rng_init(&rng, 5);
+	space_open(&s);
+	for (uint64_t now = 1; now <= CHURN_STEPS; now++) {
+		store_sized(&s, now, 1, churn_size(now));
+		ends[now] = now + churn_life(now, &rng);
+		for (uint64_t id = now > 2100 ? now - 2100 : 1; id <= now; id++)
+			if (ends[id] == now)
+				end_message(&s, id);
+		assert_true(files_size(s.world->disk) <= budget(&s));
+	}
+	spool_state(s.c.store, &after);
+	assert_true(after.moved_messages > 0);
+	for (uint64_t id = 50; id <= CHURN_STEPS; id += 50)
+		check_sized(&s, id, churn_size(id));
+	space_close(&s);
+}
+
+/* Whatever is held, it is written once. */
+static void what_is_only_held_is_not_moved(void **state)
+{
+	struct space s = {.world = small_world()};
+	struct spool_state after;
+
+	(void)state;
+	space_open(&s);
+	for (uint64_t id = 1; id <= 1000; id++)
+		store_sized(&s, id, 1, churn_size(id));
+	for (int i = 0; i < 1000; i++)
+		s.c.store->ops->poll(s.c.store);
+	spool_state(s.c.store, &after);
+	assert_int_equal(after.moved_messages, 0);
+	assert_true(files_size(s.world->disk) < after.live_bytes + after.live_bytes / 4);
+	space_close(&s);
+}
+
+/* --- during a drain ------------------------------------------------------------------------------ */
+
+static void a_drain_gives_space_back_as_it_goes(void **state)
+{
+	struct space s = {.world = small_world()};
+	enum { HELD = 1500 };
+
+	(void)state;
+	space_open(&s);
+	for (uint64_t id = 1; id <= HELD; id++)
+		store_sized(&s, id, 1, churn_size(id));
+	uint64_t full = files_size(s.world->disk), slop = 6 * SEGMENT;
+	for (uint64_t id = 1; id <= HELD; id++) {
+		end_message(&s, id);
+		assert_true(files_size(s.world->disk) <= full - full * id / HELD + full / 10 + slop);
+	}
+	space_close(&s);
+}
+
+/* Nine lanes of ten drain, mixed with one that does not. */
+static void one_that_stays_does_not_hold_the_space_of_all(void **state)
+{
+	struct space s = {.world = small_world()};
+	enum { HELD = 3000 };
+
+	(void)state;
+	space_open(&s);
+	for (uint64_t id = 1; id <= HELD; id++)
+		store_sized(&s, id, 1 + id % 10, churn_size(id));
+	for (uint64_t id = 1; id <= HELD; id++)
+		if (id % 10 != 0)
+			end_message(&s, id);
+	for (int i = 0; i < 2000; i++)
+		s.c.store->ops->poll(s.c.store);
+	assert_true(files_size(s.world->disk) <= budget(&s));
+	for (uint64_t id = 10; id <= HELD; id += 10)
+		check_sized(&s, id, churn_size(id));
+	space_close(&s);
+}
+
+/* --- idle ---------------------------------------------------------------------------------------- */
+
+static void count_wake(void *owner)
+{
+	++*(unsigned *)owner;
+}
+
+static void idle_it_does_nothing(void **state)
+{
+	struct space s = {.world = small_world()};
+	unsigned wakes = 0;
+
+	(void)state;
+	s.world->config.slack_bytes = 1;
+	s.world->config.wake = count_wake;
+	s.world->config.wake_owner = &wakes;
+	space_open(&s);
+	churn(&s, 1, 300);
+	for (uint64_t id = 301; id <= 600; id++) {
+		help_store(&s.c, id, 1);
+		if (id % 3 != 0)
+			end_message(&s, id);
+	}
+	for (int i = 0; i < 5000; i++)
+		s.c.store->ops->poll(s.c.store);
+	wakes = 0;
+	for (int i = 0; i < 100; i++)
+		s.c.store->ops->poll(s.c.store);
+	assert_int_equal(wakes, 0);
+	space_close(&s);
+}
+
+/* --- without the index --------------------------------------------------------------------------- */
+
+/* A message without a byte: only the record that makes it whole keeps its segment. moved: by compaction. */
+static void check_lone_end(bool moved)
+{
+	struct space s = {.world = spool_world_make()};
+	struct spool_state state;
+
+	s.world->config.slack_bytes = moved ? 1 : 0;
+	space_open(&s);
+	store_sized(&s, 1, 1, 0);
+	churn(&s, 2, 600);
+	spool_state(s.c.store, &state);
+	assert_true(state.freed_segments > 0);
+	assert_int_equal(state.moved_messages > 0, moved);
+	s.c.store->ops->close(s.c.store);
+	disk_index_forget(&s.world->index);
+	space_open(&s);
+	assert_int_equal(help_find(&s.c, 1)->count, 1);
+	check_sized(&s, 1, 0);
+	space_close(&s);
+}
+
+static void a_lone_end_outlives_its_neighbours(void **state)
+{
+	(void)state;
+	check_lone_end(false);
+	check_lone_end(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(held_segments_stay_as_they_are),
+	    cmocka_unit_test(files_stay_within_the_budget_all_the_time),
+	    cmocka_unit_test(what_is_only_held_is_not_moved),
+	    cmocka_unit_test(a_drain_gives_space_back_as_it_goes),
+	    cmocka_unit_test(one_that_stays_does_not_hold_the_space_of_all),
+	    cmocka_unit_test(idle_it_does_nothing),
+	    cmocka_unit_test(a_lone_end_outlives_its_neighbours),
 	};
 
 	return cmocka_run_group_tests_name("spool space", tests, NULL, NULL);

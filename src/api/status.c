@@ -45,6 +45,7 @@ static void write_domain_view(struct json_writer *w, const char *key, const stru
 	jw_uint(w, "share_bytes", view->share_bytes);
 	jw_bool(w, "share_used_up", view->share_used_up);
 	jw_uint(w, "refused_for_room", view->refused_for_room);
+	jw_uint(w, "known_recipients", view->known_recipients);
 	jw_end(w);
 }
 

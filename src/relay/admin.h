@@ -36,6 +36,7 @@ struct admin_domain_view {
 	uint64_t share_bytes;	   /* the same; 0: the store has no limit */
 	bool share_used_up;	   /* its senders are told to come again */
 	uint64_t refused_for_room; /* recipients, since start */
+	uint32_t known_recipients; /* that its server was seen to accept, see known.h */
 };
 
 struct admin_lane_view {

@@ -3,6 +3,7 @@
 
 #include "relay/admin_private.h"
 #include "relay/feed.h"
+#include "relay/known.h"
 
 static void add_counts(struct store_counts *sum, const struct store_counts *more)
 {
@@ -133,6 +134,7 @@ static void show_domain(const struct domain *domain,
 	    .share_bytes = share_bytes(domain->relay->room.space.capacity_bytes, domain->share_percent),
 	    .share_used_up = domain->share_used_up,
 	    .refused_for_room = domain->refused_for_room,
+	    .known_recipients = domain->known != NULL ? domain->known->count : 0,
 	};
 	count(domain->relay, domain->number, &view.held);
 	show(owner, &view);

@@ -149,6 +149,7 @@ void domain_free(struct domain *domain)
 	map_remove(&relay->domains, &domain->node);
 	list_remove(&domain->by_name);
 	free(domain->destination);
+	free(domain->known);
 	free(domain);
 }
 

@@ -11,6 +11,7 @@
 #include "relay/relay_private.h"
 
 struct feed;
+struct known;
 
 struct host {				  /* of a destination */
 	char name[RESOLVER_NAME_MAX + 1]; /* lower case, no trailing dot; or an IP literal without brackets */
@@ -59,6 +60,8 @@ struct domain {
 	bool damaged;	   /* its record cannot be used: 451 at the door until it is set anew */
 	uint32_t puts;	   /* of its record, asked for by an administrator and not answered */
 	bool removing;	   /* its removal is being written */
+
+	struct known *known; /* of its recipients, see known.h; NULL: nothing yet */
 
 	struct feed *feed;
 	struct list in_feed;

@@ -38,6 +38,7 @@ void outbound_unbury(struct outbound *out)
 	list_remove(&out->in_feed);
 	free(out->transaction.recipients);
 	free(out->changes);
+	free(out->notes);
 	arena_deinit(&out->words);
 	free(out);
 }
@@ -133,10 +134,16 @@ static bool prepare_transaction(struct outbound *out, const struct item *item)
 {
 	const struct store_envelope *e = &item->envelope;
 	struct smtp_client_recipient *recipients = calloc(e->recipient_count, sizeof(*recipients));
+	struct known_note *notes = calloc(e->recipient_count, sizeof(*notes));
 
-	if (recipients == NULL)
+	if (recipients == NULL || notes == NULL) {
+		free(recipients);
+		free(notes);
 		return false;
+	}
 	free(out->transaction.recipients);
+	free(out->notes);
+	out->notes = notes;
 	for (uint32_t i = 0; i < e->recipient_count; i++)
 		copy_recipient(&recipients[i], &e->recipients[i]);
 	out->transaction = (struct smtp_client_transaction){
@@ -174,6 +181,7 @@ static bool begin(struct outbound *out, struct item *item, bool canary)
 	out->usable = false;
 	out->messages_sent++;
 	out->state = OUTBOUND_SENDING;
+	known_read(out);
 	lane_transaction_started(&out->feed->lane, out->probe, out->relay->now.now_us);
 	smtp_client_begin(out->client, &out->transaction, out->relay->now.now_us);
 	return true;

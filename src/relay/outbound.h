@@ -7,6 +7,7 @@
 #define RELAY_OUTBOUND_H
 
 #include "relay/feed.h"
+#include "relay/known.h"
 
 enum outbound_state {
 	OUTBOUND_CONNECTING = 0, /* TCP handshake with the current target */
@@ -45,6 +46,9 @@ struct outbound {
 	bool want_body;	   /* the client machine waits for bytes */
 	uint32_t messages_sent;
 
+	struct known_note *notes;     /* what was known of each recipient when the transaction began */
+	uint32_t notes_pending;	      /* still being read */
+	bool awaits_notes;	      /* results_of goes on when they are there */
 	struct store_change *changes; /* while recording */
 	bool recording;		      /* the lane was told so */
 	struct arena words;	      /* of the replies in changes */

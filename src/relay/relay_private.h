@@ -24,6 +24,13 @@ struct relay_counters { /* since start */
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was never seen */
 };
 
+struct sweep { /* through the ledger of recipients, see known.h */
+	struct timer timer;
+	bool begun;
+	size_t cursor_size;
+	char cursor[STORE_KEY_MAX];
+};
+
 struct relay {
 	struct relay_config config;
 	struct relay_ports ports;
@@ -66,6 +73,7 @@ struct relay {
 	uint32_t operations;	    /* store operations whose completion we await */
 	struct list admin_requests; /* administration that is under way */
 	struct timer save_timer;
+	struct sweep sweep;
 	bool save_failed; /* something of the state could not be written: all of it is, at the next round */
 };
 

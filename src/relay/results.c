@@ -361,6 +361,7 @@ static void judge_recipient(struct outbound *out, uint32_t index, struct summary
 		result.verdict = VERDICT_MESSAGE;
 	sum_up(sum, &result, &outcome->reply, index);
 	log_recipient(out, &out->item->envelope.recipients[index], &result, &outcome->reply);
+	known_learn(out, index, result.verdict);
 	if (is_own(result.verdict))
 		add_change(out, index, &result, &outcome->reply);
 }
@@ -379,6 +380,9 @@ void results_of(struct outbound *out)
 	uint32_t recipients = out->transaction.recipient_count;
 	struct summary sum = {.lane_verdict = VERDICT_LATER};
 
+	out->awaits_notes = out->notes_pending > 0;
+	if (out->awaits_notes)
+		return;
 	out->due_ms = INT64_MAX;
 	out->change_count = 0;
 	free(out->changes);

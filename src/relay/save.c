@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "relay/discover.h"
 #include "relay/feed.h"
+#include "relay/known.h"
 
 enum { LOAD_PAGE = 100 };
 
@@ -166,6 +167,17 @@ static int load_flow(struct relay *relay, struct slice key, struct slice name, s
 	return 0;
 }
 
+static int load_known(struct relay *relay, struct slice key, struct slice name, struct slice value)
+{
+	struct domain *domain = domain_find(relay, name);
+	int error = domain != NULL ? known_load(domain, value) : 0;
+
+	if (error == 0 || error == ERR_MEMORY)
+		return error;
+	damaged(relay, key, error);
+	return 0;
+}
+
 static int load_lane(struct relay *relay, struct slice key, struct slice name, struct slice value)
 {
 	char text[FEED_NAME_MAX];
@@ -185,10 +197,8 @@ static const struct {
 	/* ERR_MEMORY: all is read again in a moment; damage is dealt with by each. */
 	int (*load)(struct relay *relay, struct slice key, struct slice name, struct slice value);
 } stages[] = {
-    {{"number", 6}, load_number},
-    {{"domain/", 7}, load_domain},
-    {{"flow/", 5}, load_flow},
-    {{"lane/", 5}, load_lane},
+    {{"number", 6}, load_number}, {{"domain/", 7}, load_domain}, {{"flow/", 5}, load_flow},
+    {{"known/", 6}, load_known},  {{"lane/", 5}, load_lane},
 };
 
 enum { STAGES = sizeof(stages) / sizeof(stages[0]) };
@@ -206,6 +216,7 @@ static void loaded_all(struct relay *relay)
 	list_each(node, &relay->feeds_by_name)
 		feed_wake(container_of(node, struct feed, by_name));
 	save_start_timer(relay);
+	known_start_sweep(relay);
 	room_start(relay);
 }
 
@@ -323,6 +334,7 @@ void save_remove_domain(struct domain *domain, store_done *done, void *owner)
 	char text[STORE_KEY_MAX + 1];
 
 	put(relay, "flow/", domain->name, (struct slice){.data = NULL, .size = 0});
+	put(relay, "known/", domain->name, (struct slice){.data = NULL, .size = 0});
 	relay->operations++;
 	relay->ports.store->ops->put(relay->ports.store, make_key(text, "domain/", domain->name),
 				     (struct slice){.data = NULL, .size = 0}, done, owner);
@@ -359,6 +371,23 @@ int save_flow(struct domain *domain, store_done *done, void *owner)
 	return error;
 }
 
+static void save_known(struct domain *domain)
+{
+	struct relay *relay = domain->relay;
+	struct known *known = domain->known;
+	struct buffer record;
+
+	buffer_init(&record, 0);
+	if (known_save(domain, &record) == 0) {
+		put(relay, "known/", domain->name, buffer_slice(&record));
+		known->changed = false;
+		known->saved = true;
+		known->saved_us = relay->now.now_us;
+		known->saved_service_ms = known->ledger.service_ms;
+	}
+	buffer_deinit(&record);
+}
+
 void save_changes(struct relay *relay)
 {
 	list_each(node, &relay->feeds_by_name) {
@@ -370,6 +399,9 @@ void save_changes(struct relay *relay)
 		struct domain *domain = container_of(node, struct domain, by_name);
 		if (domain->flow_changed && !domain->removing && save_flow(domain, written, relay) != 0)
 			relay->save_failed = true;
+		known_serve(domain);
+		if (known_must_save(domain) && !domain->removing)
+			save_known(domain);
 		if (domain->destination_changed && domain_takes_mail(domain) &&
 		    save_domain(domain, written, relay) == 0)
 			domain->destination_changed = false;

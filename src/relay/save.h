@@ -1,6 +1,7 @@
 /* State that survives restarts, in the key-value part of the store:
  *	domain/NAME  what an administrator set, as "key=value" lines
  *	flow/NAME    the domain's flow (lane/domain_state.h)
+ *	known/NAME   what is known of its recipients as a whole (relay/known.h)
  *	lane/NAME    the lane (lane/lane.h)
  *	number       the last domain number given
  */

@@ -207,6 +207,15 @@ static void print_held(const json_t *held)
 		     format_duration((int64_t)number_of(held, "oldest_s"), age));
 }
 
+static void print_known(const json_t *domain)
+{
+	char count[FORMAT_SIZE], text[FORMAT_SIZE + 64];
+
+	(void)snprintf(text, sizeof(text), "%s recipients that its server accepted lately",
+		       format_count((uint64_t)number_of(domain, "known_recipients"), count));
+	print_line("known", text);
+}
+
 static void print_share(const json_t *domain)
 {
 	char bytes[FORMAT_SIZE], text[3 * FORMAT_SIZE];
@@ -232,6 +241,7 @@ static void print_domain(const json_t *domain)
 	print_line("lane", text_of(domain, "lane"));
 	(void)printf("%-12s %g days\n", "kept for", number_of(domain, "hold_days"));
 	print_share(domain);
+	print_known(domain);
 	print_time("added", domain, "added");
 }
 

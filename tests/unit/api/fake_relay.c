@@ -163,6 +163,7 @@ static void tell_domain(const struct relay *relay, const char *name, const char 
 	    .share_bytes = UINT64_C(300) << 20,
 	    .share_used_up = relay->share_used_up,
 	    .refused_for_room = relay->share_used_up ? 7 : 0,
+	    .known_recipients = 12,
 	    .added_ms = relay->now.wall_ms - DAY_MS,
 	};
 	domain(owner, &view);

@@ -443,11 +443,23 @@ static void test_domains(void **state)
 {
 	json_t *list = get(*state, "/v1/domains");
 	const json_t *domains = json_object_get(list, "domains");
-	static const char *const members[] = {
-	    "name:s",  "state:s",	  "since:s",	   "reason:s",	      "held:o",
-	    "lane:s0", "destination:s",	  "hosts:s",	   "hold_days:n",     "resume:s0",
-	    "added:s", "share_percent:i", "share_bytes:i", "share_used_up:b", "refused_for_room:i",
-	    NULL};
+	static const char *const members[] = {"name:s",
+					      "state:s",
+					      "since:s",
+					      "reason:s",
+					      "held:o",
+					      "lane:s0",
+					      "destination:s",
+					      "hosts:s",
+					      "hold_days:n",
+					      "resume:s0",
+					      "added:s",
+					      "share_percent:i",
+					      "share_bytes:i",
+					      "share_used_up:b",
+					      "refused_for_room:i",
+					      "known_recipients:i",
+					      NULL};
 	const json_t *domain;
 	size_t i;
 

@@ -1,0 +1,225 @@
+#include "relay/known.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/wire.h"
+#include "relay/outbound.h"
+
+enum { SAVED_VERSION = 1 };
+
+struct known *known_of(struct domain *domain)
+{
+	if (domain->known != NULL)
+		return domain->known;
+	domain->known = calloc(1, sizeof(*domain->known));
+	if (domain->known == NULL)
+		return NULL;
+	ledger_domain_init(&domain->known->ledger);
+	domain->known->served_us = domain->relay->now.now_us;
+	return domain->known;
+}
+
+/* As the domain is now, so it was since the last time: that was a moment ago. */
+void known_serve(struct domain *domain)
+{
+	struct known *known = domain->known;
+	int64_t now_us = domain->relay->now.now_us;
+
+	if (known == NULL)
+		return;
+	if (!feed_flows(domain)) {
+		known->served_us = now_us;
+		return;
+	}
+	int64_t elapsed_ms = (now_us - known->served_us) / 1000;
+	ledger_serve(&known->ledger, elapsed_ms);
+	known->served_us += elapsed_ms * 1000;
+}
+
+/* --- entries --- */
+
+static struct slice local_part(struct slice path)
+{
+	return slice_upto(path, slice_find_last(path, '@'));
+}
+
+static int key_of(const struct outbound *out, uint32_t index, char ret_key[LEDGER_KEY_MAX], size_t *ret_size)
+{
+	const struct item *item = out->item;
+	struct slice local = local_part(item->envelope.recipients[index].forward_path);
+
+	return ledger_key(slice_of(item->domain->name), local, ret_key, ret_size);
+}
+
+/* An entry that is damaged says nothing, and is written anew; one of a later version is left as it is. */
+static void take_entry(struct known_note *note, const struct store_pair *pairs, size_t count)
+{
+	int error = count > 0 ? ledger_decode(pairs[0].value, &note->entry) : ERR_MISSING;
+
+	if (error == 0)
+		note->state = NOTE_FOUND;
+	else if (error != ERR_VERSION)
+		note->state = NOTE_NEW;
+}
+
+static void entry_read(void *owner, enum store_result result, const struct store_pair *pairs, size_t count,
+		       bool more)
+{
+	struct known_note *note = owner;
+	struct outbound *out = note->out;
+
+	relay_enter(out->relay);
+	out->relay->operations--;
+	out->references--;
+	if (out->dead) {
+		outbound_unused(out);
+		return;
+	}
+	if (result == STORE_OK)
+		take_entry(note, pairs, count);
+	check(out->notes_pending > 0);
+	out->notes_pending--;
+	if (out->notes_pending == 0 && out->awaits_notes)
+		results_of(out);
+}
+
+void known_read(struct outbound *out)
+{
+	struct store *store = out->relay->ports.store;
+	char key[LEDGER_KEY_MAX];
+	size_t size;
+
+	check(out->notes_pending == 0);
+	for (uint32_t i = 0; i < out->transaction.recipient_count; i++) {
+		out->notes[i].out = out;
+		if (key_of(out, i, key, &size) != 0)
+			continue;
+		out->notes_pending++;
+		out->references++;
+		out->relay->operations++;
+		store->ops->get(store, slice_make(key, size), entry_read, &out->notes[i]);
+	}
+}
+
+static void entry_written(void *owner, enum store_result result, enum store_reason reason)
+{
+	struct relay *relay = owner;
+
+	relay_enter(relay);
+	relay->operations--; /* what was not written is learnt from the next delivery */
+}
+
+static void write_entry(const struct outbound *out, uint32_t index, const struct ledger_entry *entry)
+{
+	struct relay *relay = out->relay;
+	char key[LEDGER_KEY_MAX];
+	struct buffer record;
+	size_t size;
+
+	buffer_init(&record, 0);
+	if (key_of(out, index, key, &size) == 0 && ledger_encode(entry, &record) == 0) {
+		relay->operations++;
+		relay->ports.store->ops->put(relay->ports.store, slice_make(key, size), buffer_slice(&record),
+					     entry_written, relay);
+	}
+	buffer_deinit(&record);
+}
+
+/* Brings an entry up to date. False: it says nothing about this recipient, or nothing worth an entry. */
+static bool bring_up_to_date(const struct outbound *out, uint32_t index, enum verdict verdict,
+			     struct ledger_entry *entry)
+{
+	struct ledger_domain *ledger = &out->item->domain->known->ledger;
+	struct slice local = local_part(out->item->envelope.recipients[index].forward_path);
+	bool found = out->notes[index].state == NOTE_FOUND;
+
+	if (verdict == VERDICT_OK && ledger_worth(ledger, found)) {
+		ledger_accepted(entry, ledger, local, out->relay->now.wall_ms);
+		return true;
+	}
+	/* Strangers' guesses are not worth an entry: nothing asks for them yet. */
+	if ((verdict == VERDICT_REFUSED || verdict == VERDICT_DOMAIN) && found) {
+		ledger_was_refused(entry, ledger, false, out->relay->now.wall_ms);
+		return true;
+	}
+	return false;
+}
+
+void known_learn(struct outbound *out, uint32_t index, enum verdict verdict)
+{
+	const struct known_note *note = &out->notes[index];
+	bool found = note->state == NOTE_FOUND;
+	struct ledger_entry entry = found ? note->entry : ledger_entry(LEDGER_DELIVERY);
+	struct known *known = known_of(out->item->domain);
+
+	if (known == NULL)
+		return;
+	known_serve(out->item->domain);
+	if (verdict == VERDICT_OK && out->item->envelope.reverse_path.size == 0)
+		known->ledger.null_sender = true;
+	if (note->state == NOTE_NONE || !bring_up_to_date(out, index, verdict, &entry))
+		return;
+	known->changed = true;
+	if (!ledger_must_write(found ? &note->entry : NULL, &entry))
+		return;
+	known->count += !found;
+	write_entry(out, index, &entry);
+}
+
+/* --- the domain's record --- */
+
+bool known_must_save(const struct domain *domain)
+{
+	const struct known *known = domain->known;
+
+	if (known == NULL)
+		return false;
+	if (!known->saved)
+		return known->changed;
+	int64_t age_us = domain->relay->now.now_us - known->saved_us;
+	return (known->changed && age_us >= CLOCK_MS(KNOWN_SAVE_MS)) ||
+	       known->ledger.service_ms - known->saved_service_ms >= KNOWN_SERVED_MS;
+}
+
+int known_save(const struct domain *domain, struct buffer *to)
+{
+	struct wire_writer w = wire_writer(to);
+	struct buffer ledger;
+
+	buffer_init(&ledger, 0);
+	int error = ledger_domain_save(&domain->known->ledger, &ledger);
+	wire_write_u8(&w, SAVED_VERSION);
+	wire_write_u32(&w, domain->known->count);
+	wire_write_string(&w, buffer_slice(&ledger));
+	buffer_deinit(&ledger);
+	if (error != 0)
+		return error;
+	return w.failed ? ERR_MEMORY : 0;
+}
+
+int known_load(struct domain *domain, struct slice from)
+{
+	struct wire_reader r = wire_reader(from);
+	struct ledger_domain ledger;
+	uint8_t version = wire_read_u8(&r);
+	uint32_t count = wire_read_u32(&r);
+	struct slice saved = wire_read_string(&r);
+
+	if (wire_ok(&r) && version > SAVED_VERSION)
+		return ERR_VERSION;
+	if (!wire_ok(&r) || version == 0)
+		return ERR_CORRUPT;
+	int error = ledger_domain_load(&ledger, saved);
+	if (error != 0)
+		return error;
+	struct known *known = known_of(domain);
+	if (known == NULL)
+		return ERR_MEMORY;
+	known->ledger = ledger;
+	known->count = count;
+	known->saved = true;
+	known->saved_us = domain->relay->now.now_us;
+	known->saved_service_ms = ledger.service_ms;
+	return 0;
+}

@@ -1,0 +1,69 @@
+/* What is known of recipients (lane/ledger.h): learnt from deliveries, kept in the store.
+ *
+ *	ledger/DOMAIN/ADDRESS  one recipient
+ *	known/DOMAIN           the domain as a whole: struct known
+ *
+ * Nothing of a recipient stays in memory: its entry is read when a transaction with it begins, so that no
+ *reply waits for it, and written when the result says something new, for a busy mailbox once in a day of
+ *service. A sweep through the ledger, once an hour, a page at a time, removes what matters no more and counts
+ *the rest.
+ */
+#ifndef RELAY_KNOWN_H
+#define RELAY_KNOWN_H
+
+#include "lane/ledger.h"
+#include "lane/verdict.h"
+#include "relay/relay_private.h"
+
+struct domain;
+struct outbound;
+
+enum {
+	KNOWN_SAVE_MS = 600000,	    /* the record of a domain is written no more often than this */
+	KNOWN_SERVED_MS = 3600000,  /* so much time of service is worth a write by itself */
+	KNOWN_SWEEP_PAGE = 100,	    /* pairs */
+	KNOWN_SWEEP_PAGE_MS = 2000, /* between two pages: a million recipients take six hours */
+	KNOWN_SWEEP_MS = 3600000,   /* between two sweeps */
+};
+
+struct known { /* of a domain; made when there is something to know */
+	struct ledger_domain ledger;
+	uint32_t count;	     /* recipients with an entry: as last swept, and those that came since */
+	uint32_t swept;	     /* of the sweep that is under way */
+	int64_t served_us;   /* service is counted up to here */
+	bool changed, saved; /* saved: once, since start */
+	int64_t saved_us, saved_service_ms;
+};
+
+/* Of one recipient of a transaction, as it was when that began. */
+enum known_note_state {
+	NOTE_NONE = 0, /* it has no place in the ledger, or could not be read: it is left alone */
+	NOTE_NEW = 1,
+	NOTE_FOUND = 2,
+};
+struct known_note {
+	struct outbound *out;
+	enum known_note_state state;
+	struct ledger_entry entry;
+};
+
+/* NULL: no memory. */
+nodiscard struct known *known_of(struct domain *domain);
+/* Counts time of service up to now. */
+void known_serve(struct domain *domain);
+
+/* Reads the entries of the transaction's recipients into out->notes (one for each, allocated, zero).
+ * out->notes_pending is 0 when all are there; results_of is called then if it waits for that. */
+void known_read(struct outbound *out);
+/* The result of one of its recipients. */
+void known_learn(struct outbound *out, uint32_t index, enum verdict verdict);
+
+/* To be written at this round? */
+bool known_must_save(const struct domain *domain);
+/* save: ERR_MEMORY. load: ERR_MEMORY, ERR_CORRUPT, ERR_VERSION; nothing is changed then. */
+nodiscard int known_save(const struct domain *domain, struct buffer *to);
+nodiscard int known_load(struct domain *domain, struct slice from);
+
+void known_start_sweep(struct relay *relay);
+
+#endif

@@ -365,7 +365,9 @@ int worker_run(const struct launch *launch, int report)
 	if (enter(launch) != 0)
 		return status;
 	if (start(&w) == 0) {
+		log_stderr_gather(w.log, true);
 		os_loop_run(w.loop);
+		log_stderr_gather(w.log, false);
 		status = 0;
 	}
 	stop(&w);

@@ -17,12 +17,14 @@
 
 /* A pipe that poll(2) calls writable takes so much without blocking (PIPE_BUF); more at once could block. */
 enum { WRITE_BYTES_MAX = 4096 };
+enum { GATHER_MEMORY_MAX = 4 * LOG_STDERR_GATHER };
 
 struct log_stderr {
 	struct log port; /* first */
 	int descriptor;
 	int own_descriptor; /* the same pipe or terminal opened again, non-blocking for us alone; or -1 */
-	bool is_socket;
+	bool is_socket, is_file;
+	bool gathers;
 	struct log_stderr_options options;
 	struct buffer waiting;
 	uint64_t dropped, dropped_told;
@@ -30,11 +32,22 @@ struct log_stderr {
 
 /* --- writing without blocking ---------------------------------------------------------------- */
 
-static bool writable(int descriptor)
+static bool writable(int descriptor, int wait_ms)
 {
 	struct pollfd p = {.fd = descriptor, .events = POLLOUT};
 
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+	return poll(&p, 1, wait_ms) == 1 && (p.revents & POLLOUT) != 0;
+}
+
+/* Whole lines, where that is possible: who else writes to the same pipe does not come between. */
+static struct slice next_piece(struct slice bytes)
+{
+	const char *end;
+
+	if (bytes.size <= WRITE_BYTES_MAX)
+		return bytes;
+	end = memrchr(bytes.data, '\n', WRITE_BYTES_MAX);
+	return slice_upto(bytes, end != NULL ? (size_t)(end - bytes.data) + 1 : WRITE_BYTES_MAX);
 }
 
 /* How much was taken; 0 when nothing is taken now. Trouble that lasts (EPIPE, ENOSPC) looks like a slow
@@ -43,14 +56,18 @@ static size_t write_some(const struct log_stderr *log, struct slice bytes)
 {
 	ssize_t size;
 
-	bytes = slice_upto(bytes, WRITE_BYTES_MAX);
+	if (!log->is_file)
+		bytes = next_piece(bytes);
 	do {
 		if (log->is_socket)
 			size = send(log->descriptor, bytes.data, bytes.size, MSG_DONTWAIT | MSG_NOSIGNAL);
 		else if (log->own_descriptor >= 0)
 			size = write(log->own_descriptor, bytes.data, bytes.size);
+		else if (log->is_file)
+			size = write(log->descriptor, bytes.data, bytes.size);
 		else
-			size = writable(log->descriptor) ? write(log->descriptor, bytes.data, bytes.size) : 0;
+			size =
+			    writable(log->descriptor, 0) ? write(log->descriptor, bytes.data, bytes.size) : 0;
 	} while (size < 0 && errno == EINTR);
 	return size > 0 ? (size_t)size : 0;
 }
@@ -63,7 +80,8 @@ static void write_waiting(struct log_stderr *log)
 			return;
 		buffer_consume(&log->waiting, size);
 	}
-	buffer_deinit(&log->waiting); /* a burst is over: give its memory back */
+	if (log->waiting.capacity > GATHER_MEMORY_MAX)
+		buffer_deinit(&log->waiting); /* a burst is over: give its memory back */
 }
 
 static void write_line(struct log_stderr *log, struct slice line)
@@ -86,25 +104,25 @@ static int64_t wall_ms(const struct log_stderr *log)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void format(struct log_stderr *log, const struct log_event_view *event)
+static size_t format(const struct log_stderr *log, const struct log_event_view *event,
+		     char ret_line[LOG_STDERR_LINE_MAX])
 {
-	char line[LOG_STDERR_LINE_MAX];
-	size_t size = log_line(event, wall_ms(log), log->options.journal, line, sizeof(line));
-
-	write_line(log, slice_make(line, size));
+	return log_line(event, wall_ms(log), log->options.journal, ret_line, LOG_STDERR_LINE_MAX);
 }
 
 static void tell_dropped(struct log_stderr *log)
 {
 	uint64_t count = log->dropped - log->dropped_told;
 	struct log_field field = LOG_NUMBER("dropped", count);
+	struct log_event_view event = {.level = LOG_LEVEL_WARN,
+				       .area = "log",
+				       .message = "lines were dropped because nobody took them",
+				       .fields = &field,
+				       .field_count = 1};
+	char line[LOG_STDERR_LINE_MAX];
 
 	log->dropped_told = log->dropped;
-	format(log, &(struct log_event_view){.level = LOG_LEVEL_WARN,
-					     .area = "log",
-					     .message = "lines were dropped because nobody took them",
-					     .fields = &field,
-					     .field_count = 1});
+	write_line(log, slice_make(line, format(log, &event, line)));
 }
 
 bool log_stderr_flush(struct log_stderr *log)
@@ -116,20 +134,43 @@ bool log_stderr_flush(struct log_stderr *log)
 	return buffer_size(&log->waiting) > 0;
 }
 
+/* What was dropped is told before the next line. */
+static bool may_gather(const struct log_stderr *log, enum log_level level)
+{
+	return log->gathers && level < LOG_LEVEL_WARN && log->dropped == log->dropped_told &&
+	       buffer_size(&log->waiting) < LOG_STDERR_GATHER;
+}
+
+static void put_event(struct log_stderr *log, const struct log_event_view *event)
+{
+	char bytes[LOG_STDERR_LINE_MAX];
+	struct slice line = slice_make(bytes, format(log, event, bytes));
+
+	if (may_gather(log, event->level) && buffer_add(&log->waiting, line) == 0)
+		return;
+	(void)log_stderr_flush(log);
+	write_line(log, line);
+}
+
 static void on_event(struct log *port, enum log_level level, const char *area, uint64_t id,
 		     const char *message, const struct log_field *fields, size_t field_count)
 {
 	struct log_stderr *log = container_of(port, struct log_stderr, port);
 
-	if (level < log->options.least)
-		return;
-	(void)log_stderr_flush(log);
-	format(log, &(struct log_event_view){.level = level,
-					     .area = area,
-					     .id = id,
-					     .message = message,
-					     .fields = fields,
-					     .field_count = field_count});
+	if (level >= log->options.least)
+		put_event(log, &(struct log_event_view){.level = level,
+							.area = area,
+							.id = id,
+							.message = message,
+							.fields = fields,
+							.field_count = field_count});
+}
+
+void log_stderr_gather(struct log_stderr *log, bool gather)
+{
+	log->gathers = gather;
+	if (!gather)
+		(void)log_stderr_flush(log);
 }
 
 static const struct log_ops ops = {.event = on_event};
@@ -148,11 +189,11 @@ static int open_again(int descriptor)
 	return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_APPEND);
 }
 
-static bool is_socket(int descriptor)
+static mode_t type_of(int descriptor)
 {
 	struct stat s;
 
-	return fstat(descriptor, &s) == 0 && S_ISSOCK(s.st_mode);
+	return fstat(descriptor, &s) == 0 ? s.st_mode & S_IFMT : 0;
 }
 
 struct log_stderr *log_stderr_new(int descriptor, const struct log_stderr_options *options)
@@ -164,7 +205,8 @@ struct log_stderr *log_stderr_new(int descriptor, const struct log_stderr_option
 	log->port.ops = &ops;
 	log->descriptor = descriptor;
 	log->own_descriptor = open_again(descriptor);
-	log->is_socket = is_socket(descriptor);
+	log->is_socket = type_of(descriptor) == S_IFSOCK;
+	log->is_file = type_of(descriptor) == S_IFREG;
 	if (options != NULL)
 		log->options = *options;
 	else
@@ -173,11 +215,24 @@ struct log_stderr *log_stderr_new(int descriptor, const struct log_stderr_option
 	return log;
 }
 
+/* Until all is out, or the reader has taken nothing for a while. */
+static void write_last(struct log_stderr *log)
+{
+	size_t before;
+
+	do {
+		before = buffer_size(&log->waiting);
+		if (!log_stderr_flush(log) || !writable(log->descriptor, LOG_STDERR_LAST_MS))
+			return;
+		(void)log_stderr_flush(log);
+	} while (buffer_size(&log->waiting) < before);
+}
+
 void log_stderr_free(struct log_stderr *log)
 {
 	if (log == NULL)
 		return;
-	(void)log_stderr_flush(log);
+	write_last(log);
 	buffer_deinit(&log->waiting);
 	if (log->own_descriptor >= 0)
 		(void)close(log->own_descriptor);

@@ -1,5 +1,7 @@
 /* The form of log lines, and that writing them never blocks. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -200,7 +204,7 @@ static void test_levels(void **state)
 
 /* A pipe or a socket that nobody reads: no call blocks, what does not fit is counted, and every line that
  * comes out is whole and in order. */
-static void flood(int reader, int writer)
+static void flood(int reader, int writer, bool gather)
 {
 	enum { LINES = 20000 };
 	struct buffer got;
@@ -209,6 +213,7 @@ static void flood(int reader, int writer)
 
 	struct log_stderr *log = log_stderr_new(writer, &fixed);
 	assert_non_null(log);
+	log_stderr_gather(log, gather);
 	for (int i = 1; i <= LINES; i++)
 		log_event(log_stderr_port(log), LOG_LEVEL_INFO, "a", 0, "line", LOG_NUMBER("n", i));
 	uint64_t dropped = log_stderr_dropped(log);
@@ -223,6 +228,7 @@ static void flood(int reader, int writer)
 		more = log_stderr_flush(log);
 	}
 	log_event(log_stderr_port(log), LOG_LEVEL_INFO, "a", 0, "line", LOG_NUMBER("n", LINES + 1));
+	assert_false(log_stderr_flush(log));
 	read_all(reader, &got);
 	rest = buffer_slice(&got);
 	while (slice_split(&rest, '\n', &line) && line.size > 0) {
@@ -255,8 +261,10 @@ static void test_pipe_that_nobody_reads(void **state)
 	int ends[2];
 
 	(void)state;
-	assert_int_equal(pipe(ends), 0);
-	flood(ends[0], ends[1]);
+	for (int gather = 0; gather <= 1; gather++) {
+		assert_int_equal(pipe(ends), 0);
+		flood(ends[0], ends[1], gather != 0);
+	}
 }
 
 static void test_socket_that_nobody_reads(void **state)
@@ -264,8 +272,191 @@ static void test_socket_that_nobody_reads(void **state)
 	int ends[2];
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-	flood(ends[0], ends[1]);
+	for (int gather = 0; gather <= 1; gather++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+		flood(ends[0], ends[1], gather != 0);
+	}
+}
+
+/* --- gathering ------------------------------------------------------------------------------- */
+
+static void say(struct log_stderr *log, enum log_level level, int n)
+{
+	log_event(log_stderr_port(log), level, "a", 0, "line", LOG_NUMBER("n", n));
+}
+
+/* The lines 1 to count, each whole, and nothing else. */
+static void assert_lines(const struct buffer *got, int count)
+{
+	struct slice rest = buffer_slice(got), line;
+
+	for (int n = 1; n <= count; n++) {
+		char text[128], end[32];
+		assert_true(slice_split(&rest, '\n', &line));
+		(void)snprintf(text, sizeof(text), "%.*s", SLICE_ARG(line));
+		(void)snprintf(end, sizeof(end), " a: line n=%d", n);
+		assert_non_null(strstr(text, end));
+		assert_string_equal(strstr(text, end), end);
+	}
+	assert_int_equal(rest.size, 0);
+}
+
+static size_t unread(int descriptor)
+{
+	int size = 0;
+
+	assert_int_equal(ioctl(descriptor, FIONREAD, &size), 0);
+	return (size_t)size;
+}
+
+static void test_lines_gather(void **state)
+{
+	int ends[2], n = 0;
+	struct buffer got;
+
+	(void)state;
+	buffer_init(&got, 0);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	struct log_stderr *log = log_stderr_new(ends[1], &fixed);
+	assert_non_null(log);
+	log_stderr_gather(log, true);
+	say(log, LOG_LEVEL_INFO, ++n);
+	assert_int_equal(unread(ends[0]), 0);
+	assert_false(log_stderr_flush(log));
+	read_all(ends[0], &got);
+	assert_lines(&got, n);
+	/* A warning goes at once, behind what came before it. */
+	say(log, LOG_LEVEL_INFO, ++n);
+	say(log, LOG_LEVEL_WARN, ++n);
+	read_all(ends[0], &got);
+	assert_lines(&got, n);
+	/* What gathers has a bound. */
+	while (n < 4 * LOG_STDERR_GATHER && unread(ends[0]) == 0)
+		say(log, LOG_LEVEL_INFO, ++n);
+	assert_in_range(unread(ends[0]), LOG_STDERR_GATHER, 2 * LOG_STDERR_GATHER);
+	say(log, LOG_LEVEL_INFO, ++n);
+	log_stderr_gather(log, false);
+	say(log, LOG_LEVEL_INFO, ++n);
+	read_all(ends[0], &got);
+	assert_lines(&got, n);
+	assert_int_equal(log_stderr_dropped(log), 0);
+	log_stderr_free(log);
+	buffer_deinit(&got);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
+struct late_reader {
+	int descriptor;
+	struct buffer got;
+};
+
+static void *read_to_the_end(void *owner)
+{
+	struct late_reader *reader = owner;
+
+	read_all(reader->descriptor, &reader->got);
+	return NULL;
+}
+
+/* More than the pipe takes waits when the log is freed, and its reader only begins then. */
+static void test_last_words_wait_for_a_slow_reader(void **state)
+{
+	enum { LINES = 3000 };
+	struct late_reader reader;
+	pthread_t thread;
+	int ends[2];
+
+	(void)state;
+	buffer_init(&reader.got, 0);
+	assert_int_equal(pipe(ends), 0);
+	reader.descriptor = ends[0];
+	struct log_stderr *log = log_stderr_new(ends[1], &fixed);
+	assert_non_null(log);
+	log_stderr_gather(log, true);
+	for (int n = 1; n <= LINES; n++)
+		say(log, LOG_LEVEL_INFO, n);
+	assert_int_equal(log_stderr_dropped(log), 0);
+	assert_true(log_stderr_flush(log));
+	assert_int_equal(pthread_create(&thread, NULL, read_to_the_end, &reader), 0);
+	log_stderr_free(log);
+	(void)close(ends[1]);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_lines(&reader.got, LINES);
+	buffer_deinit(&reader.got);
+	(void)close(ends[0]);
+}
+
+static void test_last_words_that_nobody_reads(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	struct log_stderr *log = log_stderr_new(ends[1], &fixed);
+	assert_non_null(log);
+	for (int n = 1; n <= 3000; n++)
+		say(log, LOG_LEVEL_INFO, n);
+	log_stderr_free(log);		/* returns */
+	(void)signal(SIGPIPE, SIG_IGN); /* as the loop does */
+	(void)close(ends[0]);
+	log = log_stderr_new(ends[1], &fixed); /* nobody is there: EPIPE */
+	assert_non_null(log);
+	say(log, LOG_LEVEL_INFO, 1);
+	log_stderr_free(log);
+	(void)close(ends[1]);
+}
+
+/* A process that aborts has said all up to its last warning, and cuts no line. */
+static void test_abort(void **state)
+{
+	struct buffer got;
+	int ends[2], status;
+
+	(void)state;
+	buffer_init(&got, 0);
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct log_stderr *log = log_stderr_new(ends[1], &fixed);
+		log_stderr_gather(log, true);
+		for (int n = 1; n <= 10; n++)
+			say(log, n == 9 ? LOG_LEVEL_ALARM : LOG_LEVEL_INFO, n);
+		(void)raise(SIGKILL);
+	}
+	(void)close(ends[1]);
+	read_all(ends[0], &got);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_lines(&got, 9);
+	buffer_deinit(&got);
+	(void)close(ends[0]);
+}
+
+/* A file takes all in one piece; whole lines all the same. */
+static void test_file(void **state)
+{
+	char path[] = "/tmp/restante-test-log-XXXXXX";
+	struct buffer got;
+
+	(void)state;
+	buffer_init(&got, 0);
+	int file = mkstemp(path);
+	assert_true(file >= 0);
+	assert_int_equal(unlink(path), 0);
+	struct log_stderr *log = log_stderr_new(file, &fixed);
+	assert_non_null(log);
+	log_stderr_gather(log, true);
+	for (int n = 1; n <= 1000; n++)
+		say(log, LOG_LEVEL_INFO, n);
+	log_stderr_free(log);
+	assert_int_equal(lseek(file, 0, SEEK_SET), 0);
+	read_all(file, &got);
+	assert_lines(&got, 1000);
+	buffer_deinit(&got);
+	(void)close(file);
 }
 
 static void test_flags_of_the_descriptor_stay(void **state)
@@ -313,6 +504,11 @@ int main(void)
 	    cmocka_unit_test(test_levels),
 	    cmocka_unit_test(test_pipe_that_nobody_reads),
 	    cmocka_unit_test(test_socket_that_nobody_reads),
+	    cmocka_unit_test(test_lines_gather),
+	    cmocka_unit_test(test_last_words_wait_for_a_slow_reader),
+	    cmocka_unit_test(test_last_words_that_nobody_reads),
+	    cmocka_unit_test(test_abort),
+	    cmocka_unit_test(test_file),
 	    cmocka_unit_test(test_flags_of_the_descriptor_stay),
 	    cmocka_unit_test(test_journal_is_recognised),
 	};

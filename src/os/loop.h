@@ -57,10 +57,10 @@ void os_loop_defer(struct os_loop *loop, struct os_task *task);
 void os_task_cancel(struct os_task *task);
 
 /* Wakes the loop from another thread: run(owner) is called in a turn after the call; several calls may become
- * one. */
+ * one. What the caller did before the call is seen by run. No call may be under way at os_waker_free. */
 struct os_waker;
 struct os_waker *os_waker_new(struct os_loop *loop, void (*run)(void *owner),
-			      void *owner); /* NULL: no memory */
+			      void *owner); /* NULL: no memory, no descriptors */
 void os_waker_wake(struct os_waker *waker);
 void os_waker_free(struct os_waker *waker);
 

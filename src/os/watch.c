@@ -2,7 +2,10 @@
  * os/loop.h. */
 #include "os/loop.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 static void on_closed(uv_handle_t *handle)
@@ -12,17 +15,50 @@ static void on_closed(uv_handle_t *handle)
 
 /* --- wakers ---------------------------------------------------------------------------------- */
 
+/* Not uv_async_t: its loop spins for as long as another thread is still inside of uv_async_send, and the
+ * store's writer is often inside when the loop has already heard of it. */
 struct os_waker {
-	uv_async_t uv;
+	uv_poll_t uv;
+	int event;	   /* eventfd */
+	atomic_bool asked; /* run is still to be called for it: no need to write to event again */
 	void (*run)(void *owner);
 	void *owner;
 };
 
-static void on_async(uv_async_t *async)
+/* The event is emptied before the question is taken back. So who asks in between finds it still asked, writes
+ * nothing, and is heard by the run below; who asks later writes an event that nobody takes away. */
+static void on_event(uv_poll_t *poll, int status, int events)
 {
-	struct os_waker *waker = async->data;
+	struct os_waker *waker = poll->data;
+	eventfd_t count;
 
-	waker->run(waker->owner);
+	(void)status;
+	(void)events;
+	(void)eventfd_read(waker->event, &count); /* fails when there was none, and does not block */
+	/* Acquires what was done before the asking that finds its run here. */
+	if (atomic_exchange(&waker->asked, false))
+		waker->run(waker->owner);
+}
+
+static void on_waker_closed(uv_handle_t *handle)
+{
+	struct os_waker *waker = handle->data;
+
+	(void)close(waker->event);
+	free(waker);
+}
+
+static int start_waker(struct os_waker *waker, struct os_loop *loop)
+{
+	waker->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (waker->event < 0)
+		return ERR_IO;
+	if (uv_poll_init(os_loop_uv(loop), &waker->uv, waker->event) != 0) {
+		(void)close(waker->event);
+		return ERR_IO;
+	}
+	waker->uv.data = waker;
+	return 0;
 }
 
 struct os_waker *os_waker_new(struct os_loop *loop, void (*run)(void *owner), void *owner)
@@ -31,25 +67,27 @@ struct os_waker *os_waker_new(struct os_loop *loop, void (*run)(void *owner), vo
 
 	if (waker == NULL)
 		return NULL;
-	if (uv_async_init(os_loop_uv(loop), &waker->uv, on_async) != 0) {
+	if (start_waker(waker, loop) != 0) {
 		free(waker);
 		return NULL;
 	}
-	waker->uv.data = waker;
 	waker->run = run;
 	waker->owner = owner;
+	(void)uv_poll_start(&waker->uv, UV_READABLE,
+			    on_event); /* cannot fail: init has tried the descriptor */
 	return waker;
 }
 
 void os_waker_wake(struct os_waker *waker)
 {
-	(void)uv_async_send(&waker->uv);
+	if (!atomic_exchange(&waker->asked, true))
+		(void)eventfd_write(waker->event, 1); /* cannot fail: it would take 2^64 of them */
 }
 
 void os_waker_free(struct os_waker *waker)
 {
 	if (waker != NULL)
-		uv_close((uv_handle_t *)&waker->uv, on_closed);
+		uv_close((uv_handle_t *)&waker->uv, on_waker_closed);
 }
 
 /* --- signals --------------------------------------------------------------------------------- */

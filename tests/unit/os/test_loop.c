@@ -1,7 +1,9 @@
 /* Turns, deadlines, tasks, and what wakes the loop from outside. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -148,6 +150,72 @@ static void test_waker(void **state)
 	os_loop_free(w.loop);
 }
 
+enum { WAKERS = 3, WAKES = 5000 };
+
+struct asker {
+	struct os_waker *waker;
+	atomic_uint asked, heard; /* by this thread; of them by the loop */
+};
+
+struct askers {
+	struct os_loop *loop;
+	struct asker askers[WAKERS];
+	unsigned runs;
+};
+
+/* Most askings follow at once on the one before; now and then the loop's answer is waited for, which never
+ * comes if an asking got lost. The waker alone orders the relaxed store before the loop's reading. */
+static void *ask_often(void *owner)
+{
+	struct asker *asker = owner;
+
+	for (unsigned n = 1; n <= WAKES; n++) {
+		while (n % 7 == 0 && atomic_load(&asker->heard) != n - 1)
+			(void)sched_yield();
+		atomic_store_explicit(&asker->asked, n, memory_order_relaxed);
+		os_waker_wake(asker->waker);
+	}
+	return NULL;
+}
+
+static void on_asked(void *owner)
+{
+	struct askers *w = owner;
+	unsigned done = 0;
+
+	w->runs++;
+	for (int i = 0; i < WAKERS; i++) {
+		struct asker *asker = &w->askers[i];
+		unsigned n = atomic_load_explicit(&asker->asked, memory_order_relaxed);
+		atomic_store(&asker->heard, n);
+		done += n == WAKES;
+	}
+	if (done == WAKERS)
+		os_loop_stop(w->loop);
+}
+
+static void test_no_asking_is_lost(void **state)
+{
+	struct askers w = {.runs = 0};
+	pthread_t threads[WAKERS];
+
+	(void)state;
+	w.loop = os_loop_new(NULL, NULL);
+	assert_non_null(w.loop);
+	struct os_waker *waker = os_waker_new(w.loop, on_asked, &w);
+	assert_non_null(waker);
+	for (int i = 0; i < WAKERS; i++) {
+		w.askers[i].waker = waker;
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_often, &w.askers[i]), 0);
+	}
+	os_loop_run(w.loop);
+	for (int i = 0; i < WAKERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_in_range(w.runs, WAKES / 7, WAKERS * WAKES);
+	os_waker_free(waker);
+	os_loop_free(w.loop);
+}
+
 static void on_signal(void *owner, int signal_number)
 {
 	struct world *w = owner;
@@ -223,9 +291,13 @@ static void test_sigpipe_is_ignored(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_deadline), cmocka_unit_test(test_tasks),
-	    cmocka_unit_test(test_waker),    cmocka_unit_test(test_signal),
-	    cmocka_unit_test(test_watch),    cmocka_unit_test(test_sigpipe_is_ignored),
+	    cmocka_unit_test(test_deadline),
+	    cmocka_unit_test(test_tasks),
+	    cmocka_unit_test(test_waker),
+	    cmocka_unit_test(test_no_asking_is_lost),
+	    cmocka_unit_test(test_signal),
+	    cmocka_unit_test(test_watch),
+	    cmocka_unit_test(test_sigpipe_is_ignored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

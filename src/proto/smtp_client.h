@@ -54,7 +54,7 @@ const char *client_stage_name(enum client_stage stage); /* "connect", "banner", 
 /* How a recipient fared. */
 enum client_end {
 	CLIENT_PENDING = 0,  /* nothing is known yet */
-	CLIENT_ACCEPTED = 1, /* 2yz to the dot: the server has taken the responsibility */
+	CLIENT_ACCEPTED = 1, /* 2yz to the dot: the server has taken the responsibility (to RCPT: see ask) */
 	CLIENT_REPLIED = 2,  /* a 4yz or 5yz reply at `stage`: at MAIL it is said to all recipients; 421 ends
 				the session too */
 	CLIENT_TIMEOUT = 3,  /* no reply within the time */
@@ -97,6 +97,9 @@ struct smtp_client_transaction {
 	struct slice envid;  /* or empty */
 	uint64_t size_bytes; /* exact: of all that will be given to smtp_client_body, before dot-stuffing */
 	bool body_8bitmime, smtputf8, ret_full, ret_hdrs;
+	/* Only asks whether the recipients would be taken: MAIL and RCPT, no DATA. Those the server takes are
+	 * ACCEPTED at CLIENT_STAGE_RCPT; RSET goes before the next transaction. size_bytes is 0. */
+	bool ask;
 	uint32_t recipient_count;
 	struct smtp_client_recipient *recipients; /* the owner's; must live until DONE or FAILED */
 	/* set by the machine, microseconds of the owner's clock, 0: not reached */

@@ -62,7 +62,7 @@ static void reset_transaction(struct smtp_client *c, struct smtp_client_transact
 	c->rcpt_sent = 0;
 	c->rcpt_replied = 0;
 	c->rcpt_accepted = 0;
-	c->chunking = c->config.chunking && c->offer.chunking;
+	c->chunking = c->config.chunking && c->offer.chunking && !t->ask;
 	c->body_asked = false;
 	c->last_put = false;
 	c->end_taken = false;
@@ -112,7 +112,7 @@ static int mail_parameters(struct smtp_client *c)
 	const struct client_offer *offer = &c->offer;
 	int error = 0;
 
-	if (offer->size)
+	if (offer->size && !t->ask)
 		error = buffer_printf(&c->output, " SIZE=%llu", (unsigned long long)t->size_bytes);
 	if (error == 0 && offer->eightbitmime && t->body_8bitmime)
 		error = buffer_printf(&c->output, " BODY=8BITMIME");
@@ -153,6 +153,8 @@ static enum client_command next_command(const struct smtp_client *c)
 	if (c->rcpt_sent < c->transaction->recipient_count)
 		return COMMAND_RCPT;
 	/* DATA goes with the burst; not when it is known that nobody is there to receive. */
+	if (c->transaction->ask)
+		return COMMAND_NONE;
 	bool somebody = c->rcpt_accepted > 0 || c->rcpt_replied < c->rcpt_sent;
 	return !c->chunking && !c->data_sent && somebody ? COMMAND_DATA : COMMAND_NONE;
 }

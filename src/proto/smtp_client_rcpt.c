@@ -69,6 +69,15 @@ int client_rcpt_send(struct smtp_client *c, int64_t now_us)
 	return 0;
 }
 
+/* Of a transaction that only asks, this is the answer. */
+static void accepted(struct smtp_client *c, struct client_outcome *outcome, const struct reply *reply)
+{
+	c->rcpt_accepted++;
+	if (c->transaction->ask)
+		*outcome = (struct client_outcome){
+		    .end = CLIENT_ACCEPTED, .stage = CLIENT_STAGE_RCPT, .reply = *reply};
+}
+
 void client_rcpt_reply(struct smtp_client *c, const struct reply *reply, int64_t now_us)
 {
 	struct client_outcome *outcome = &c->transaction->recipients[c->rcpt_replied].outcome;
@@ -81,7 +90,7 @@ void client_rcpt_reply(struct smtp_client *c, const struct reply *reply, int64_t
 	if (c->mail_refused)
 		; /* whatever it says, the transaction was refused */
 	else if (reply_positive(reply))
-		c->rcpt_accepted++;
+		accepted(c, outcome, reply);
 	else
 		*outcome = (struct client_outcome){
 		    .end = CLIENT_REPLIED, .stage = CLIENT_STAGE_RCPT, .reply = *reply};

@@ -10,10 +10,8 @@
  *	W: 10              10 s pass, and the deadline is not there yet
  *	D: 300             the deadline is 300 s away; "D: never"
  *	X: begin WORDS     smtp_client_begin; WORDS: rcpt=N size=N 8bit utf8 full hdrs envid=X sender=X dsn
- *	X: body TEXT       smtp_client_body with TEXT and CRLF (\0 in TEXT: nothing, not even CRLF)
- *	X: last TEXT       the same, and the last
- *	X: raw / rawlast   the same without CRLF
- *	X: body_failed, quit, tls_done, lost WORDS
+ *ask X: body TEXT       smtp_client_body with TEXT and CRLF (\0 in TEXT: nothing, not even CRLF) X: last TEXT
+ *the same, and the last X: raw / rawlast   the same without CRLF X: body_failed, quit, tls_done, lost WORDS
  *	X: hold, X: take N, X: flow   the transport takes nothing; takes N bytes; takes all again
  *	# remark
  */

@@ -67,6 +67,30 @@ static const struct script one_by_one[] = {
 	   "C: QUIT\nD: 5\nS: 221 bye\nA: CLOSE\n"},
 };
 
+#define ASK3 "X: begin rcpt=3 ask\n" MAIL RCPT0 RCPT1 RCPT2
+
+static const struct script questions[] = {
+    {"one by one", PLAIN "X: begin rcpt=2 ask\n" MAIL "D: 300\nS: 250 m\n" RCPT0 "S: 250 a\n" RCPT1
+			 "D: 300\nS: 550 b\nA: DONE accepted rcpt 250 a; replied rcpt 550 b\nA: READY\n"
+			 "D: never\nX: begin\nC: RSET\nS: 250 reset\n" MAIL},
+    {"in a burst, without DATA",
+     PIPE ASK3 "S: 250 m\nS: 250 a\nS: 450 b\nS: 251 c\n"
+	       "A: DONE accepted rcpt 250 a; replied rcpt 450 b; accepted rcpt 251 c\nA: READY\n"
+	       "X: begin ask\nC: RSET\n" MAIL RCPT0 "S: 250 reset\nS: 250 m\nS: 550 a\n"
+	       "A: DONE replied rcpt 550 a\nA: READY\n" BURST1_RESET},
+    {"nothing in chunks either",
+     CHUNK "X: begin ask\n" MAIL RCPT0 "S: 250 m\nS: 250 a\nA: DONE accepted rcpt 250 a\nA: READY\n"
+	   "X: quit\nC: QUIT\nS: 221 bye\nA: CLOSE\n"},
+    {"no SIZE of nothing", HELLO "S: 250-mx\nS: 250 SIZE 1000\nA: READY\nX: begin ask\n" MAIL},
+    {"MAIL refused",
+     PIPE ASK3 "S: 550 m\nS: 503 a\nS: 250 b\nS: 503 c\n"
+	       "A: DONE replied mail 550 m; replied mail 550 m; replied mail 550 m\nA: READY\n"},
+    {"the connection is lost between two answers",
+     PIPE ASK3 "S: 250 m\nS: 250 a\nX: lost reset\n"
+	       "A: DONE accepted rcpt 250 a; lost rcpt 0 reset; lost rcpt 0 reset\n"
+	       "A: FAILED lost rcpt 0 reset\nA: CLOSE\n"},
+};
+
 static const struct script bursts[] = {
     {"all well", PIPE BURST3
      "S: 250 m\nS: 250 a\nS: 250 b\nS: 250 c\nS: 354 go\n" BODY "S: 250 2.0.0 taken\n"
@@ -212,6 +236,11 @@ static const struct script features[] = {
 static void plays_one_by_one(void **state)
 {
 	SCRIPT_CHECK_ALL(one_by_one);
+}
+
+static void plays_questions(void **state)
+{
+	SCRIPT_CHECK_ALL(questions);
 }
 
 static void plays_bursts(void **state)
@@ -489,6 +518,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(plays_one_by_one),
+	    cmocka_unit_test(plays_questions),
 	    cmocka_unit_test(plays_bursts),
 	    cmocka_unit_test(plays_ends),
 	    cmocka_unit_test(plays_features),

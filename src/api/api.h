@@ -17,6 +17,8 @@
  *   GET    /v1/trace?recipient=&sender=&message_id=&since=TIME&limit=
  *   GET    /v1/messages/ID                   DELETE: ends it. POST /v1/messages/ID/release
  *   GET    /v1/messages/ID/content           message/rfc822
+ *   POST   /v1/backup                       holds a snapshot: its id and files; POST /v1/backup/ID renews
+ *   DELETE /v1/backup/ID                    lets it go; 404: it was given up, the copy may be torn
  *   GET    /metrics                          Prometheus text format 0.0.4
  *   GET    /healthz
  */

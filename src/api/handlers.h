@@ -13,6 +13,8 @@ request_handler handle_hold, handle_resume, handle_probe;
 /* messages.c */
 request_handler handle_queue, handle_trace;
 request_handler handle_message_show, handle_message_release, handle_message_remove;
+/* backup.c */
+request_handler handle_backup, handle_backup_renew, handle_backup_end;
 /* content.c */
 request_handler handle_message_content;
 /* metrics.c */

@@ -21,6 +21,9 @@ static const struct route routes[] = {
     {"DELETE", "/v1/messages/*", handle_message_remove},
     {"POST", "/v1/messages/*/release", handle_message_release},
     {"GET", "/v1/messages/*/content", handle_message_content},
+    {"POST", "/v1/backup", handle_backup},
+    {"POST", "/v1/backup/*", handle_backup_renew},
+    {"DELETE", "/v1/backup/*", handle_backup_end},
     {"GET", "/metrics", handle_metrics},
     {"GET", "/healthz", handle_health, .open = true},
 };

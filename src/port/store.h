@@ -261,6 +261,15 @@ struct store_ops {
 	void (*lease)(struct store *store, struct slice lane, int64_t ttl_ms, uint64_t *ret_fence,
 		      store_done *done, void *owner);
 
+	/* --- snapshots; NULL: this store cannot --- */
+	/* Keeps all that is held now as it is, until snapshot_release, while everything goes on. One at a
+	 * time: FAILED with STORE_REASON_NONE while there is another. */
+	void (*snapshot)(struct store *store, store_done *done, void *owner);
+	/* The files of a snapshot that has completed, in order: the first bytes of each segment. */
+	void (*snapshot_parts)(const struct store *store,
+			       void (*part)(void *owner, uint64_t segment, uint64_t bytes), void *owner);
+	void (*snapshot_release)(struct store *store); /* that has completed; none: nothing */
+
 	/* --- life --- */
 	/* Delivers completions that are ready; called by the loop when the store's waker said so (see the
 	 * constructor of each implementation), and in tests until the condition holds. */

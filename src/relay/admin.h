@@ -10,7 +10,10 @@
 #include "lane/domain_state.h"
 #include "relay/relay.h"
 
-enum { ADMIN_MESSAGE_MAX = 1024 };
+enum {
+	ADMIN_MESSAGE_MAX = 1024,
+	ADMIN_BACKUP_LAPSE_S = 60, /* without a sign of life, then a backup is given up */
+};
 
 struct admin_result {
 	int error; /* 0, or ERR_SYNTAX (bad name), ERR_MISSING, ERR_EXISTS, ERR_STATE, ERR_IO ... */
@@ -148,5 +151,16 @@ void admin_message_release(struct relay *relay, uint64_t id, admin_done *done,
 			   void *owner); /* try again at once */
 void admin_message_remove(struct relay *relay, uint64_t id, admin_done *done,
 			  void *owner); /* end it, REMOVED */
+
+/* --- backup --- */
+
+/* Holds a snapshot of the store: tells its id, then the first bytes of each segment, then done. ERR_STATE:
+ * there is one already, or the store has nothing on disk. It is held until it is ended, or for
+ * ADMIN_BACKUP_LAPSE_S after the last renewal. */
+void admin_backup(struct relay *relay, void (*begun)(void *owner, uint64_t id),
+		  void (*part)(void *owner, uint64_t segment, uint64_t bytes), admin_done *done, void *owner);
+/* ERR_MISSING: it is not held any more, so what was copied of it may be torn. */
+void admin_backup_renew(struct relay *relay, uint64_t id, admin_done *done, void *owner);
+void admin_backup_end(struct relay *relay, uint64_t id, admin_done *done, void *owner);
 
 #endif

@@ -74,6 +74,8 @@ struct relay {
 	struct list admin_requests; /* administration that is under way */
 	struct timer save_timer;
 	struct sweep sweep;
+	uint64_t backup; /* id of the snapshot that is taken or held; 0: none */
+	struct timer backup_timer;
 	bool save_failed; /* something of the state could not be written: all of it is, at the next round */
 };
 

@@ -157,6 +157,7 @@ static void maintain(struct spool *spool)
 {
 	if (spool->note_count >= NOTES_BATCH || spool->closing)
 		spool_flush_notes(spool);
+	spool_snapshot_step(spool);
 	if (!spool->checkpointing && spool_checkpoint_due(spool)) {
 		spool_checkpoint_begin(spool);
 		if (!spool->config.threads)
@@ -273,6 +274,7 @@ static void spool_free(struct spool *spool)
 	const struct file_system *f = &spool->files;
 
 	free_lists(spool);
+	spool_snapshot_free(spool);
 	log_deinit(&spool->writer.log);
 	segments_deinit(&spool->segments);
 	if (spool->checkpoint != NULL)
@@ -296,7 +298,7 @@ static void spool_free(struct spool *spool)
 static bool waits(const struct spool *spool)
 {
 	return spool->done_seq < spool->asked_seq || spool_reads_wait(spool) || spool->refused.count > 0 ||
-	       spool->note_count > 0;
+	       spool->note_count > 0 || spool_snapshot_waits(spool);
 }
 
 static void spool_close(struct store *store)
@@ -311,6 +313,7 @@ static void spool_close(struct store *store)
 	do
 		turn(spool, true);
 	while (waits(spool));
+	spool_snapshot_release(store);
 	spool->compaction.victim = 0;
 	if (!spool->broken && spool_checkpoint_now(spool) != 0)
 		spool_tell(spool, SPOOL_EVENT_DEAD, 0, spool->applied,
@@ -353,6 +356,9 @@ static const struct store_ops spool_ops = {
     .get = spool_get,
     .scan = spool_scan,
     .lease = spool_lease,
+    .snapshot = spool_snapshot,
+    .snapshot_parts = spool_snapshot_parts,
+    .snapshot_release = spool_snapshot_release,
     .poll = spool_poll,
     .close = spool_close,
 };
@@ -476,6 +482,8 @@ int spool_open(const struct spool_config *config, struct store **ret_store,
 		return error;
 	}
 	spool->running = true;
+	if (!config->read_only)
+		spool_snapshot_remove(spool);
 	ret_message[0] = '\0';
 	*ret_store = &spool->store;
 	return 0;

@@ -151,6 +151,10 @@ static void mark_gone(struct spool *spool, const struct checkpoint *job)
 
 void spool_checkpoint_finish(struct spool *spool, struct checkpoint *job)
 {
+	if (job->copy_to != NULL) {
+		spool_snapshot_copied(spool, job);
+		return;
+	}
 	spool->checkpointing = false;
 	if (job->error != 0) {
 		/* Nothing is lost: the log has it all. Without space it is tried again, else the disk is

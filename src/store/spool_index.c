@@ -438,6 +438,11 @@ void index_abort(struct index_txn *txn)
 	txn->txn = NULL;
 }
 
+int index_copy(struct spool_index *index, const char *folder)
+{
+	return error_of(mdb_env_copy2(index->env, folder, 0));
+}
+
 /* --- state --------------------------------------------------------------------------------------- */
 
 int index_put_state(struct index_txn *txn, const struct index_state *state)

@@ -104,6 +104,10 @@ nodiscard int index_prune(struct index_txn *txn, enum index_table table, const s
 nodiscard int index_commit(struct index_txn *txn);
 void index_abort(struct index_txn *txn);
 
+/* As it was committed last, into a folder that is empty; from any thread, but no commit meanwhile. Not
+ * synced. ERR_LIMIT: no room. ERR_IO, ERR_MEMORY. */
+nodiscard int index_copy(struct spool_index *index, const char *folder);
+
 nodiscard int index_put_state(struct index_txn *txn, const struct index_state *state);
 /* ERR_MISSING: a new index. Within index_read_begin. */
 nodiscard int index_get_state(struct spool_index *index, struct index_state *ret_state);

@@ -111,6 +111,24 @@ struct compaction {
 	uint64_t in_flight_bytes;
 };
 
+enum { SNAPSHOT_PATH_SIZE = 4096 + 16 };
+
+enum snapshot_phase {
+	SNAPSHOT_NONE = 0,
+	SNAPSHOT_WANTED = 1,  /* a checkpoint is under way */
+	SNAPSHOT_COPYING = 2, /* the keeper copies the index */
+	SNAPSHOT_HELD = 3,
+};
+
+struct snapshot {
+	enum snapshot_phase phase;
+	struct done done;
+	uint64_t *segments, *bytes; /* what is held */
+	size_t count;
+	unsigned tries; /* of a checkpoint that failed before */
+	char path[SNAPSHOT_PATH_SIZE];
+};
+
 struct spool {
 	struct store store;
 	struct spool_config config;
@@ -148,6 +166,7 @@ struct spool {
 	struct buffer scratch;
 	uint64_t memory_used;
 	struct compaction compaction;
+	struct snapshot snapshot;
 	struct spool_state state;
 
 	struct store_entry entries[STORE_WALK_MAX];
@@ -262,6 +281,18 @@ nodiscard int spool_checkpoint_now(struct spool *spool); /* at start and end; wa
  * is under way, ask again after the next poll; ERR_MEMORY. */
 nodiscard int spool_hold_all(struct spool *spool, uint64_t **ret_segments, size_t *ret_count);
 void spool_let_go(struct spool *spool, uint64_t *segments, size_t count); /* frees segments */
+
+/* --- spool_snapshot.c ---------------------------------------------------------------------------- */
+void spool_snapshot(struct store *store, store_done *done, void *owner);
+void spool_snapshot_parts(const struct store *store,
+			  void (*part)(void *owner, uint64_t segment, uint64_t bytes), void *owner);
+void spool_snapshot_release(struct store *store);
+void spool_snapshot_step(
+    struct spool *spool); /* begins what was asked for, when no checkpoint is under way */
+void spool_snapshot_copied(struct spool *spool, struct checkpoint *job); /* the keeper's; frees it */
+bool spool_snapshot_waits(const struct spool *spool);
+void spool_snapshot_remove(struct spool *spool); /* the copy of the index, also one of an earlier life */
+void spool_snapshot_free(struct spool *spool);
 
 /* --- spool_recover.c, spool_folder.c ------------------------------------------------------------- */
 nodiscard int spool_recover(struct spool *spool, uint64_t *ret_next_segment,

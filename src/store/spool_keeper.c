@@ -273,6 +273,10 @@ static void free_files(struct keeper *keeper, const struct checkpoint *job)
 
 void keeper_run(struct keeper *keeper, struct checkpoint *job)
 {
+	if (job->copy_to != NULL) {
+		job->error = index_copy(keeper->index, job->copy_to);
+		return;
+	}
 	job->error = commit(keeper, job);
 	if (job->error == ERR_LIMIT && log_release_reserve(keeper->log))
 		job->error = commit(keeper, job);

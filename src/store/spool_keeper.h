@@ -26,6 +26,7 @@ struct checkpoint {
 	size_t freed_count;
 	struct checkpoint_domain *domains;
 	size_t domain_count;
+	const char *copy_to; /* a folder for a copy of the index, instead of all the above; NULL: none */
 	/* Set by the keeper: */
 	bool begun, done;
 	int error;

@@ -44,6 +44,8 @@ static const struct command commands[] = {
      1, 1, run_spool_import},
     {"spool forget", "ID | --all", "give up mail that is set aside in a stopped spool", OPTION_ALL, 0, 1,
      run_spool_forget},
+    {"backup", "DIR", "copy the data folder of a running daemon to a new folder", 0, 1, 1, run_backup},
+    {"restore", "DIR", "check a backup and make a new data folder (--data) of it", 0, 1, 1, run_restore},
     {"doctor", "[NAME]", "check that destinations can be reached; says what to fix", 0, 0, 1, run_doctor},
 };
 
@@ -66,6 +68,9 @@ const char *cli_usage(void)
 	       "  restante message show|cat|release|rm ID\n"
 	       "  restante hold NAME [--until T] | resume NAME | probe NAME\n"
 	       "  restante doctor [NAME]         check that destinations can be reached\n"
+	       "  restante backup DIR            copy a running daemon's data folder\n"
+	       "  restante restore DIR --data NEW\n"
+	       "                                 make a new data folder of a backup\n"
 	       "  restante spool check | rebuild | export DIR | import DIR | forget ID\n"
 	       "                                 a stopped spool: look at it, mend it, get mail out and in\n"
 	       "                                 all of these: --json, and --data DIR to say which daemon\n";

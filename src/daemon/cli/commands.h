@@ -25,6 +25,7 @@ command_run run_queue, run_trace;
 command_run run_message_show, run_message_cat, run_message_release, run_message_rm;
 command_run run_doctor;
 command_run run_spool_check, run_spool_rebuild, run_spool_export, run_spool_import, run_spool_forget;
+command_run run_backup, run_restore;
 
 /* "restante COMMAND: text", and the synopsis; returns CLI_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

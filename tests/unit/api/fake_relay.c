@@ -324,6 +324,29 @@ void admin_message_remove(struct relay *relay, uint64_t id, admin_done *done, vo
 	(void)add_call(relay, CALL_PLAIN, done, owner);
 }
 
+void admin_backup(struct relay *relay, void (*begun)(void *owner, uint64_t id),
+		  void (*part)(void *owner, uint64_t segment, uint64_t bytes), admin_done *done, void *owner)
+{
+	hear(relay, "backup");
+	if (relay->result.error == 0) {
+		begun(owner, 1000);
+		part(owner, 1, 4096);
+	}
+	(void)add_call(relay, CALL_PLAIN, done, owner);
+}
+
+void admin_backup_renew(struct relay *relay, uint64_t id, admin_done *done, void *owner)
+{
+	hear(relay, "backup-renew %" PRIu64, id);
+	(void)add_call(relay, CALL_PLAIN, done, owner);
+}
+
+void admin_backup_end(struct relay *relay, uint64_t id, admin_done *done, void *owner)
+{
+	hear(relay, "backup-end %" PRIu64, id);
+	(void)add_call(relay, CALL_PLAIN, done, owner);
+}
+
 /* --- answers --- */
 
 static void tell_message(const struct relay *relay, uint64_t id, struct call *call)

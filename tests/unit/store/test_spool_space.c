@@ -1,6 +1,9 @@
 /* Where the spool's space goes: what is held is not given back, what is dead is, in time. On the simulated
  * disk, with small segments.
  */
+#include <stdio.h>
+#include <unistd.h>
+
 #include "base/rng.h"
 #include "store/spool_internal.h"
 
@@ -308,10 +311,112 @@ static void a_lone_end_outlives_its_neighbours(void **state)
 	check_lone_end(true);
 }
 
+/* --- snapshots ----------------------------------------------------------------------------------- */
+
+struct parts {
+	uint64_t segments[256], bytes[256];
+	char *copies[256];
+	size_t count;
+};
+
+static void take_part(void *owner, uint64_t segment, uint64_t bytes)
+{
+	struct parts *p = owner;
+
+	assert_true(p->count < 256);
+	p->segments[p->count] = segment;
+	p->bytes[p->count++] = bytes;
+}
+
+static void count_held(struct store *store, uint64_t *ret_messages)
+{
+	struct store_counts counts;
+
+	store->ops->count(store, 0, &counts);
+	*ret_messages = counts.messages;
+}
+
+/* The snapshot's files, copied after much has happened to the spool, are put in place of the spool's own: a
+ * start finds what was there when the snapshot was asked for. */
+static void put_back(struct space *s, const struct parts *p)
+{
+	struct file_system f = disk_files(s->world->disk);
+	char from[600], to[600], name[FILE_NAME_SIZE];
+
+	for (uint64_t n = 1; n < 4096; n++) {
+		log_name(n, name);
+		(void)f.ops->unlink(f.context, name);
+	}
+	for (size_t i = 0; i < p->count; i++) {
+		struct iovec piece = {.iov_base = p->copies[i], .iov_len = p->bytes[i]};
+		log_name(p->segments[i], name);
+		int file = f.ops->open(f.context, name, FILE_WRITE | FILE_CREATE);
+		assert_true(file >= 0);
+		assert_int_equal(file_write_all(&f, file, &piece, 1, 0), 0);
+		f.ops->close(f.context, file);
+		free(p->copies[i]);
+	}
+	(void)snprintf(from, sizeof(from), "%s/copy.mdb", s->world->index.path);
+	(void)snprintf(to, sizeof(to), "%s/data.mdb", s->world->index.path);
+	assert_int_equal(rename(from, to), 0);
+	(void)snprintf(to, sizeof(to), "%s/lock.mdb", s->world->index.path);
+	(void)unlink(to);
+}
+
+static void copy_all(struct space *s, struct parts *p)
+{
+	char from[600], to[600];
+
+	for (size_t i = 0; i < p->count; i++)
+		assert_true(copy_of(s, p->segments[i], &p->copies[i]) >= p->bytes[i]);
+	(void)snprintf(from, sizeof(from), "%s/snapshot/data.mdb", s->world->index.path);
+	(void)snprintf(to, sizeof(to), "%s/copy.mdb", s->world->index.path);
+	assert_int_equal(rename(from, to), 0);
+}
+
+static void a_snapshot_is_of_one_instant(void **state)
+{
+	struct space s = {.world = spool_world_make()};
+	struct answer answer = {0}, second = {0};
+	struct parts parts = {.count = 0};
+	uint64_t messages;
+
+	(void)state;
+	space_open(&s);
+	for (uint64_t id = 1; id <= 150; id++) {
+		help_store(&s.c, id, 1);
+		if (id % 3 == 0)
+			end_message(&s, id);
+	}
+	s.c.store->ops->snapshot(s.c.store, help_done, &answer);
+	help_wait(&s.c, &answer);
+	assert_int_equal(answer.result, STORE_OK);
+	s.c.store->ops->snapshot(s.c.store, help_done, &second);
+	help_wait(&s.c, &second);
+	assert_int_equal(second.result, STORE_FAILED);
+	s.c.store->ops->snapshot_parts(s.c.store, take_part, &parts);
+	assert_true(parts.count > 1);
+	for (uint64_t id = 1; id <= 150; id++)
+		if (id % 3 != 0)
+			end_message(&s, id);
+	churn(&s, 151, 600);
+	copy_all(&s, &parts);
+	s.c.store->ops->snapshot_release(s.c.store);
+	s.c.store->ops->close(s.c.store);
+	put_back(&s, &parts);
+	s.c.store = spool_world_open(s.world);
+	assert_non_null(s.c.store);
+	count_held(s.c.store, &messages);
+	assert_int_equal(messages, 100);
+	assert_int_equal(s.world->reports[SPOOL_EVENT_ASIDE], 0);
+	space_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(held_segments_stay_as_they_are),
+	    cmocka_unit_test(a_snapshot_is_of_one_instant),
 	    cmocka_unit_test(files_stay_within_the_budget_all_the_time),
 	    cmocka_unit_test(what_is_only_held_is_not_moved),
 	    cmocka_unit_test(a_drain_gives_space_back_as_it_goes),

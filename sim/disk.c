@@ -731,12 +731,19 @@ void disk_set_limit(struct disk *disk, uint64_t limit_bytes)
 	disk->limit_bytes = limit_bytes;
 }
 
+/* What an unlinked file took is free at once, though a crash may bring it back. */
 uint64_t disk_used(const struct disk *disk)
 {
+	bool counted[DISK_INODES] = {false};
 	uint64_t used = 0;
 
-	for (size_t i = 0; i < DISK_INODES; i++)
-		used += disk->inodes[i].used ? disk->inodes[i].now.size : 0;
+	for (size_t i = 0; i < DISK_NAMES + DISK_FILES; i++) {
+		int inode = i < DISK_NAMES ? disk->now[i].inode : disk->files[i - DISK_NAMES].inode;
+		if (inode < 0 || counted[inode])
+			continue;
+		counted[inode] = true;
+		used += disk->inodes[inode].now.size;
+	}
 	return used;
 }
 

@@ -319,8 +319,22 @@ static int start(struct worker *w)
 
 /* --- ending --- */
 
+/* What is under way could not be ended in time: results that cannot be written down, a disk that hangs.
+ * Leaving as a crash does loses nothing; ending in order would wait for ever, or free what the store still
+ * answers to. */
+static void leave_at_once(struct worker *w)
+{
+	log_event(log_stderr_port(w->log), LOG_LEVEL_ALARM, "worker", 0,
+		  "something could not be ended in time: stopping as after a crash, the next start goes on "
+		  "from the spool",
+		  LOG_NUMBER("waited_ms", WORKER_STOP_MS));
+	_exit(0);
+}
+
 static void stop(struct worker *w)
 {
+	if (w->relay != NULL && w->stopping && !relay_quiet(w->relay))
+		leave_at_once(w);
 	for (size_t i = 0; i < w->api_count; i++)
 		os_watch_free(w->apis[i].watch);
 	w->domains.next = NULL;

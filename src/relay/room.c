@@ -228,7 +228,7 @@ void room_open(struct inbound *in)
 	struct receipt *receipt = &in->receipt;
 
 	room_close(in);
-	receipt->intakes = calloc(t->recipient_count + 1, sizeof(*receipt->intakes));
+	receipt->intakes = calloc(t->recipient_count + 1, sizeof(struct intake *));
 	for (const struct smtp_server_recipient *r = t->recipients; r != NULL && receipt->intakes != NULL;
 	     r = r->next) {
 		struct domain *domain = inbound_domain(in->relay, r->domain);

@@ -6,6 +6,7 @@
 #include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -429,6 +430,16 @@ int index_commit(struct index_txn *txn)
 
 	txn->txn = NULL;
 	return error;
+}
+
+void index_reserve(struct spool_index *index, uint64_t bytes)
+{
+	struct stat status;
+	int file;
+
+	if (bytes == 0 || mdb_env_get_fd(index->env, &file) != 0 || fstat(file, &status) != 0)
+		return;
+	(void)fallocate(file, FALLOC_FL_KEEP_SIZE, status.st_size, (off_t)bytes);
 }
 
 void index_abort(struct index_txn *txn)

@@ -101,6 +101,9 @@ nodiscard int index_txn_get(struct index_txn *txn, enum index_table table, const
 /* Removes up to max pairs with keys below the given one. */
 nodiscard int index_prune(struct index_txn *txn, enum index_table table, const struct index_key *below,
 			  size_t max);
+/* Blocks for what the next commits add to the file, so that a full disk does not keep them out: as many as
+ * there are to be had, at most these bytes. */
+void index_reserve(struct spool_index *index, uint64_t bytes);
 nodiscard int index_commit(struct index_txn *txn);
 void index_abort(struct index_txn *txn);
 

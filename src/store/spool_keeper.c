@@ -282,6 +282,7 @@ void keeper_run(struct keeper *keeper, struct checkpoint *job)
 		job->error = commit(keeper, job);
 	if (job->error != 0)
 		return;
+	index_reserve(keeper->index, keeper->log->reserve_bytes / 2);
 	if (keeper->checkpointed != NULL)
 		keeper->checkpointed(keeper->checkpointed_owner);
 	free_files(keeper, job);

@@ -39,11 +39,16 @@ bool log_name_parse(const char *name, uint64_t *ret_segment)
 
 /* --- space --------------------------------------------------------------------------------------- */
 
+static bool wants_reserve(const struct spool_log *log)
+{
+	return log->reserve_bytes > 1;
+}
+
 static void make_reserve(struct spool_log *log)
 {
 	const struct file_system *f = &log->files;
 
-	if (log->reserve_bytes <= 1 || log->reserved)
+	if (!wants_reserve(log) || log->reserved)
 		return;
 	int file = f->ops->open(f->context, reserve_name, FILE_WRITE | FILE_CREATE);
 	if (file < 0)
@@ -101,6 +106,14 @@ void log_look_at_space(struct spool_log *log, struct log_space *ret_space)
 	pthread_mutex_unlock(&log->lock);
 }
 
+static bool log_has_reserve(struct spool_log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	bool reserved = log->reserved;
+	pthread_mutex_unlock(&log->lock);
+	return reserved;
+}
+
 void log_check_space(struct spool_log *log)
 {
 	uint64_t free_bytes;
@@ -117,7 +130,7 @@ void log_check_space(struct spool_log *log)
 	}
 	if (free_bytes < log->reserve_bytes)
 		full = true;
-	else if (free_bytes >= 2 * log->reserve_bytes)
+	else if (free_bytes >= 2 * log->reserve_bytes && (log_has_reserve(log) || !wants_reserve(log)))
 		full = false;
 	atomic_store(&log->full, full);
 }
@@ -156,8 +169,12 @@ void log_deinit(struct spool_log *log)
 bool log_give_spare(struct spool_log *log, uint64_t segment, uint32_t spares_max)
 {
 	pthread_mutex_lock(&log->lock);
-	bool taken =
-	    log->spare_count < spares_max && log->spare_count < LOG_SPARES_MAX && !atomic_load(&log->full);
+	/* On a full disk space goes back to everybody, but for one segment that stands in for a reserve that
+	 * is used. */
+	uint32_t max = spares_max < LOG_SPARES_MAX ? spares_max : LOG_SPARES_MAX;
+	if (atomic_load(&log->full))
+		max = wants_reserve(log) && !log->reserved && max > 0;
+	bool taken = log->spare_count < max;
 	if (taken)
 		log->spares[log->spare_count++] = segment;
 	pthread_mutex_unlock(&log->lock);
@@ -195,9 +212,33 @@ static int reuse_spare(struct spool_log *log, const char *name)
 		log_name(spare, old);
 		int error = log->files.ops->rename(log->files.context, old, name);
 		if (error != -ENOENT)
-			return error;
+			return error < 0 ? error : 1;
 	}
 	return 0;
+}
+
+/* The file itself, not its space: that would be gone when others fill the disk. */
+static int use_reserve(struct spool_log *log, const char *name)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&log->lock);
+	if (log->reserved) {
+		error = log->files.ops->rename(log->files.context, reserve_name, name);
+		log->reserved = error != 0;
+	}
+	pthread_mutex_unlock(&log->lock);
+	return error;
+}
+
+/* A segment in which there is no room left for want of blocks is left behind for one that has them. */
+static bool move_on(struct spool_log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	bool can = log->spare_count > 0 || log->reserved;
+	pthread_mutex_unlock(&log->lock);
+	log->moving_on = can;
+	return can;
 }
 
 /* Nothing in it counts: the same number, another file. */
@@ -233,6 +274,8 @@ static int next_segment(struct spool_log *log)
 		return begin_again(log);
 	log_name(log->tail.segment + 1, name);
 	int error = reuse_spare(log, name);
+	if (error == 0 && log->moving_on)
+		error = use_reserve(log, name);
 	if (error < 0)
 		return error;
 	int file = f->ops->open(f->context, name, FILE_WRITE | FILE_CREATE);
@@ -247,6 +290,7 @@ static int next_segment(struct spool_log *log)
 		f->ops->close(f->context, log->file);
 	log->file = file;
 	log->file_failed = false;
+	log->moving_on = false;
 	log->previous_end = log->tail.offset;
 	log->tail = (struct position){.segment = log->tail.segment + 1, .offset = 0};
 	return 0;
@@ -312,7 +356,7 @@ static int write_and_sync(struct spool_log *log, struct list *writes, bool *ret_
 	int count;
 
 	*ret_written = false;
-	if (log->file < 0 || log->file_failed || log->tail.offset >= log->segment_bytes) {
+	if (log->file < 0 || log->file_failed || log->moving_on || log->tail.offset >= log->segment_bytes) {
 		int error = next_segment(log);
 		if (error < 0)
 			return error;
@@ -410,7 +454,7 @@ void log_commit(struct spool_log *log, struct list *writes)
 		atomic_store(&log->full, true);
 		refuse_growing(writes, &refused);
 		error = list_empty(writes) ? 0 : write_and_sync(log, writes, &written);
-		if (no_space(error) && log_release_reserve(log))
+		while (no_space(error) && move_on(log))
 			error = write_and_sync(log, writes, &written);
 	}
 	give_result(log, writes, error, written);

@@ -58,6 +58,7 @@ struct spool_log {
 	pthread_mutex_t lock; /* of spares and reserve, which the keeper uses too */
 	uint64_t spares[LOG_SPARES_MAX];
 	uint32_t spare_count;
+	bool moving_on; /* to a segment whose blocks are there: a spare, or the reserve */
 	bool reserved;
 	struct iovec pieces[LOG_BATCH_OPS];
 };
@@ -77,7 +78,7 @@ bool log_name_parse(const char *name, uint64_t *ret_segment);
 /* From the keeper: takes the file of a freed segment for reuse; false: enough of them. */
 bool log_give_spare(struct spool_log *log, uint64_t segment, uint32_t spares_max);
 uint32_t log_spares(struct spool_log *log);
-/* Gives the reserve back to the file system; false: there is none left. */
+/* Gives the reserve back to the file system, the last resort of the index; false: there is none left. */
 bool log_release_reserve(struct spool_log *log);
 /* From any thread: nothing is taken any more. why: a constant. */
 void log_die(struct spool_log *log, const char *why);

@@ -369,6 +369,67 @@ static void a_full_disk_still_drains(void **state)
 	spool_world_destroy(w);
 }
 
+static uint64_t fill(struct spool_world *w, struct contract *c)
+{
+	static const uint32_t domain = 1;
+	static char body[8000];
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+	struct store_message *message;
+	uint64_t count = 0;
+
+	while (c->store->ops->begin(c->store, sizeof(body), &message) == 0) {
+		struct answer answer = {.calls = 0};
+		(void)c->store->ops->append(message, slice_make(body, sizeof(body)));
+		c->store->ops->commit(message, count + 1, &e, SLICE(""), help_done, &answer);
+		help_wait(c, &answer);
+		if (answer.result != STORE_OK)
+			break;
+		count++;
+		assert_true(count < 1000);
+	}
+	(void)w;
+	return count;
+}
+
+/* Others take each byte that becomes free: what is held ends all the same, and no new mail is taken until
+ * they let go. */
+static void it_drains_while_others_keep_the_disk_full(void **state)
+{
+	enum { LIMIT = 600 * 1024, RESERVE = 64 * 1024 };
+	struct spool_world *w = spool_world_make();
+	struct store_message *message;
+	static const char value[1000] = "v";
+
+	(void)state;
+	disk_set_limit(w->disk, LIMIT);
+	w->config.reserve_bytes = RESERVE;
+	struct contract c = {.store = spool_world_open(w), .backend = &help_plain};
+	uint64_t count = fill(w, &c);
+	assert_true(count > 20);
+	for (uint64_t id = 1; id <= count; id++) {
+		disk_set_limit(w->disk, disk_used(w->disk));
+		assert_int_equal(help_amend(&c, id, 0, 0, STORE_DELIVERED, "250 ok", 5).result, STORE_OK);
+		for (int i = 0; i < 8; i++) { /* more than the reserve holds */
+			disk_set_limit(w->disk, disk_used(w->disk));
+			assert_int_equal(help_put(&c, SLICE("k"), slice_make(value, sizeof(value))).result,
+					 STORE_OK);
+		}
+		assert_int_equal(c.store->ops->begin(c.store, 1000, &message), ERR_LIMIT);
+	}
+	help_totals(&c, count, 0, count);
+	disk_set_limit(w->disk, LIMIT);
+	for (int i = 0; i < 50; i++) /* a look at the space now and then */
+		assert_int_equal(help_put(&c, SLICE("k"), slice_make(value, sizeof(value))).result, STORE_OK);
+	assert_int_equal(c.store->ops->begin(c.store, 1000, &message), 0);
+	c.store->ops->close(c.store);
+	c.store = spool_world_open(w);
+	assert_non_null(c.store);
+	help_totals(&c, count, 0, count);
+	c.store->ops->close(c.store);
+	spool_world_destroy(w);
+}
+
 static void dead_segments_are_given_back(void **state)
 {
 	struct spool_world *w = spool_world_make();
@@ -449,6 +510,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(a_failed_sync_is_never_retried_into_success),
 	    cmocka_unit_test(a_message_in_doubt_is_undone_for_ever),
 	    cmocka_unit_test(a_full_disk_still_drains),
+	    cmocka_unit_test(it_drains_while_others_keep_the_disk_full),
 	    cmocka_unit_test(dead_segments_are_given_back),
 	    cmocka_unit_test(files_stay_within_their_budget),
 	};

@@ -1,4 +1,5 @@
 /* Damaged pieces of the log that were met at the start: noted, kept in files, reported. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -61,39 +62,58 @@ static bool before(struct position a, struct position b)
 }
 
 /* All of it: it may be a whole segment, which recovery removes when it finds nothing in it. */
-static void copy_piece(struct recovery *r, int source, int target, const struct damage *d)
+static int copy_piece(struct recovery *r, int source, int target, const struct damage *d)
 {
 	const struct file_system *f = &r->spool->files;
 	uint64_t at = d->from;
+	int error = 0;
 
-	while (at < d->to) {
+	while (error == 0 && at < d->to) {
 		size_t size = d->to - at < WINDOW_BYTES ? (size_t)(d->to - at) : WINDOW_BYTES;
 		ssize_t got = f->ops->pread(f->context, source, r->window, size, at);
-		struct iovec piece = {.iov_base = r->window, .iov_len = got > 0 ? (size_t)got : 0};
-		if (got <= 0 || file_write_all(f, target, &piece, 1, at - d->from) != 0)
-			return;
+		if (got <= 0)
+			return got < 0 ? ERR_IO : 0; /* the segment ends here */
+		struct iovec piece = {.iov_base = r->window, .iov_len = (size_t)got};
+		error = file_write_all(f, target, &piece, 1, at - d->from);
 		at += (uint64_t)got;
 	}
-	(void)f->ops->fdatasync(f->context, target);
+	return error == 0 ? f->ops->fdatasync(f->context, target) : error;
 }
 
-static void keep_piece(struct recovery *r, const struct damage *d)
+static int write_piece(struct recovery *r, int source, const struct damage *d)
 {
 	const struct file_system *f = &r->spool->files;
-	char from[FILE_NAME_SIZE], to[FILE_NAME_SIZE];
+	char to[FILE_NAME_SIZE];
+
+	(void)snprintf(to, sizeof(to), "aside-%016" PRIx64 "-%08" PRIx32, d->segment, d->from);
+	int target = f->ops->open(f->context, to, FILE_WRITE | FILE_CREATE);
+	if (target < 0)
+		return target;
+	int error = copy_piece(r, source, target, d);
+	f->ops->close(f->context, target);
+	return error == 0 ? f->ops->sync_folder(f->context) : error;
+}
+
+/* Its segment may be given back afterwards, so without a copy there is no start. A segment without a file has
+ * nothing to keep. */
+static int keep_piece(struct recovery *r, const struct damage *d)
+{
+	const struct file_system *f = &r->spool->files;
+	char from[FILE_NAME_SIZE];
 
 	if (r->spool->config.read_only)
-		return;
+		return 0;
 	log_name(d->segment, from);
-	(void)snprintf(to, sizeof(to), "aside-%016" PRIx64 "-%08" PRIx32, d->segment, d->from);
 	int source = f->ops->open(f->context, from, FILE_READ);
-	int target = source >= 0 ? f->ops->open(f->context, to, FILE_WRITE | FILE_CREATE) : -1;
-	if (target >= 0) {
-		copy_piece(r, source, target, d);
-		f->ops->close(f->context, target);
-	}
-	if (source >= 0)
-		f->ops->close(f->context, source);
+	if (source < 0)
+		return source == -ENOENT ? 0 : ERR_IO;
+	int error = write_piece(r, source, d);
+	if (error == -ENOSPC && log_release_reserve(&r->spool->writer.log))
+		error = write_piece(r, source, d);
+	f->ops->close(f->context, source);
+	if (error == -ENOSPC || error == -EDQUOT)
+		return ERR_LIMIT;
+	return error == 0 ? 0 : ERR_IO;
 }
 
 /* The record that a damage stands for, which is whole itself, into the window. */
@@ -150,10 +170,7 @@ static int report_one(struct recovery *r, const struct damage *d)
 			   "was done");
 		return 0;
 	}
-	if (d->id == 0)
-		keep_piece(r, d);
-	else
-		error = keep_message(r, d, &kept);
+	error = d->id == 0 ? keep_piece(r, d) : keep_message(r, d, &kept);
 	if (d->claimed || error != 0)
 		return error;
 	r->spool->totals.set_aside += !kept;

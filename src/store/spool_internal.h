@@ -172,7 +172,7 @@ struct spool {
 	struct store_entry entries[STORE_WALK_MAX];
 	struct store_pair pairs[STORE_WALK_MAX];
 	struct store_end ends[STORE_WALK_MAX];
-	char body[SPOOL_READ_MAX + 2 * FRAME_MAX];
+	char body[SPOOL_READ_MAX + 3 * FRAME_MAX]; /* body_room: almost a frame too much, and a record */
 };
 
 struct spool *spool_of(const struct store *store);

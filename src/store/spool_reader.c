@@ -24,8 +24,11 @@ static int read_all(const struct file_system *files, int file, char *to, size_t 
 	while (size > 0) {
 		ssize_t got = cached ? files->ops->pread_cached(files->context, file, to, size, offset)
 				     : files->ops->pread(files->context, file, to, size, offset);
+		/* The thread will say what is wrong. Linux 5.9 and 5.10 give 0 for what is not in memory. */
+		if (cached && got <= 0)
+			return -EAGAIN;
 		if (got < 0)
-			return cached ? -EAGAIN : ERR_IO; /* the thread will say what is wrong */
+			return ERR_IO;
 		if (got == 0)
 			return ERR_CORRUPT; /* the segment is shorter than it was */
 		to += got;

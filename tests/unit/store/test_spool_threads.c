@@ -366,6 +366,47 @@ static void a_read_may_be_under_way_at_the_end(void **state)
 	files_destroy(world);
 }
 
+/* Linux 5.9 and 5.10 say "nothing there" of what is not in memory. */
+static ssize_t end_of_cache(void *context, int file, void *to, size_t size, uint64_t offset)
+{
+	(void)context, (void)file, (void)to, (void)size, (void)offset;
+	return 0;
+}
+
+/* What is not in memory is not damaged; and the largest read may begin anywhere in a frame. */
+static void a_large_read_comes_from_the_disk(void **state)
+{
+	static const struct contract_backend backend = {.name = "cold disk", .wait = files_wait};
+	enum { BODY = 8 * 64 * 1024, READ = 256 * 1024 };
+	struct files_world *world = files_make();
+	struct file_system files;
+	static const uint32_t domain = 1;
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+	char *bytes = malloc(BODY);
+
+	(void)state;
+	assert_non_null(bytes);
+	for (size_t i = 0; i < BODY; i++)
+		bytes[i] = (char)(i * 31 >> 3);
+	assert_int_equal(file_system_open(world->path, &files), 0);
+	struct file_ops ops = *files.ops;
+	ops.pread_cached = end_of_cache;
+	world->config.files = (struct file_system){.ops = &ops, .context = files.context};
+	struct contract c = {.backend = &backend, .world = world, .store = files_open(world)};
+	assert_non_null(c.store);
+	assert_int_equal(help_commit(&c, 1, &e, SLICE(""), slice_make(bytes, BODY)).result, STORE_OK);
+	for (size_t skip = 0; skip < 64; skip++) {
+		struct late_body body = {.expected = slice_make(bytes + skip, READ)};
+		c.store->ops->read(c.store, 1, skip, READ, late_body_came, &body);
+		help_wait(&c, &body.answer);
+	}
+	c.store->ops->close(c.store);
+	file_system_close(&files);
+	files_destroy(world);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +414,7 @@ int main(void)
 	    cmocka_unit_test(killed_at_any_moment_it_loses_nothing),
 	    cmocka_unit_test(a_slow_read_keeps_its_segment),
 	    cmocka_unit_test(a_read_may_be_under_way_at_the_end),
+	    cmocka_unit_test(a_large_read_comes_from_the_disk),
 	};
 
 	return cmocka_run_group_tests_name("spool threads", tests, NULL, NULL);

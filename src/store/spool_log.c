@@ -454,7 +454,7 @@ void log_commit(struct spool_log *log, struct list *writes)
 		atomic_store(&log->full, true);
 		refuse_growing(writes, &refused);
 		error = list_empty(writes) ? 0 : write_and_sync(log, writes, &written);
-		while (no_space(error) && move_on(log))
+		for (int i = 0; i <= LOG_SPARES_MAX && no_space(error) && move_on(log); i++)
 			error = write_and_sync(log, writes, &written);
 	}
 	give_result(log, writes, error, written);

@@ -6,7 +6,7 @@
 #include "base/wire.h"
 #include "relay/outbound.h"
 
-enum { SAVED_VERSION = 1 };
+enum { SAVED_VERSION = 2, /* 1 had no trust */ };
 
 struct known *known_of(struct domain *domain)
 {
@@ -16,6 +16,7 @@ struct known *known_of(struct domain *domain)
 	if (domain->known == NULL)
 		return NULL;
 	ledger_domain_init(&domain->known->ledger);
+	refusal_init(&domain->known->refusal, domain->relay->now.now_us);
 	domain->known->served_us = domain->relay->now.now_us;
 	return domain->known;
 }
@@ -175,8 +176,8 @@ bool known_must_save(const struct domain *domain)
 
 	if (known == NULL)
 		return false;
-	if (!known->saved)
-		return known->changed;
+	if (known->urgent || !known->saved)
+		return known->changed || known->urgent;
 	int64_t age_us = domain->relay->now.now_us - known->saved_us;
 	return (known->changed && age_us >= CLOCK_MS(KNOWN_SAVE_MS)) ||
 	       known->ledger.service_ms - known->saved_service_ms >= KNOWN_SERVED_MS;
@@ -184,15 +185,21 @@ bool known_must_save(const struct domain *domain)
 
 int known_save(const struct domain *domain, struct buffer *to)
 {
+	const struct known *known = domain->known;
 	struct wire_writer w = wire_writer(to);
-	struct buffer ledger;
+	struct buffer ledger, trust;
 
 	buffer_init(&ledger, 0);
-	int error = ledger_domain_save(&domain->known->ledger, &ledger);
+	buffer_init(&trust, 0);
+	int error = ledger_domain_save(&known->ledger, &ledger);
+	if (error == 0)
+		error = refusal_save(&known->refusal, domain->relay->now.now_us, &trust);
 	wire_write_u8(&w, SAVED_VERSION);
-	wire_write_u32(&w, domain->known->count);
+	wire_write_u32(&w, known->count);
 	wire_write_string(&w, buffer_slice(&ledger));
+	wire_write_string(&w, buffer_slice(&trust));
 	buffer_deinit(&ledger);
+	buffer_deinit(&trust);
 	if (error != 0)
 		return error;
 	return w.failed ? ERR_MEMORY : 0;
@@ -201,25 +208,34 @@ int known_save(const struct domain *domain, struct buffer *to)
 int known_load(struct domain *domain, struct slice from)
 {
 	struct wire_reader r = wire_reader(from);
+	int64_t now_us = domain->relay->now.now_us;
 	struct ledger_domain ledger;
+	struct refusal refusal;
 	uint8_t version = wire_read_u8(&r);
 	uint32_t count = wire_read_u32(&r);
-	struct slice saved = wire_read_string(&r);
+	struct slice saved = wire_read_string(&r), trust = {.data = NULL, .size = 0};
+
+	if (version > 1)
+		trust = wire_read_string(&r);
 
 	if (wire_ok(&r) && version > SAVED_VERSION)
 		return ERR_VERSION;
 	if (!wire_ok(&r) || version == 0)
 		return ERR_CORRUPT;
+	refusal_init(&refusal, now_us);
 	int error = ledger_domain_load(&ledger, saved);
+	if (error == 0 && version > 1)
+		error = refusal_load(&refusal, trust, now_us);
 	if (error != 0)
 		return error;
 	struct known *known = known_of(domain);
 	if (known == NULL)
 		return ERR_MEMORY;
 	known->ledger = ledger;
+	known->refusal = refusal;
 	known->count = count;
 	known->saved = true;
-	known->saved_us = domain->relay->now.now_us;
+	known->saved_us = now_us;
 	known->saved_service_ms = ledger.service_ms;
 	return 0;
 }

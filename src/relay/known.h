@@ -1,4 +1,5 @@
-/* What is known of recipients (lane/ledger.h): learnt from deliveries, kept in the store.
+/* What is known of recipients (lane/ledger.h) and how far the server is trusted (relay/trust.h): learnt from
+ * deliveries, kept in the store.
  *
  *	ledger/DOMAIN/ADDRESS  one recipient
  *	known/DOMAIN           the domain as a whole: struct known
@@ -12,7 +13,7 @@
 #define RELAY_KNOWN_H
 
 #include "lane/ledger.h"
-#include "lane/verdict.h"
+#include "lane/refusal.h"
 #include "relay/relay_private.h"
 
 struct domain;
@@ -28,10 +29,12 @@ enum {
 
 struct known { /* of a domain; made when there is something to know */
 	struct ledger_domain ledger;
-	uint32_t count;	     /* recipients with an entry: as last swept, and those that came since */
-	uint32_t swept;	     /* of the sweep that is under way */
-	int64_t served_us;   /* service is counted up to here */
-	bool changed, saved; /* saved: once, since start */
+	struct refusal refusal; /* by trust.h */
+	uint32_t count;		/* recipients with an entry: as last swept, and those that came since */
+	uint32_t swept;		/* of the sweep that is under way */
+	int64_t served_us;	/* service is counted up to here */
+	bool changed, saved;	/* saved: once, since start */
+	bool urgent;		/* changed, and not to wait for KNOWN_SAVE_MS */
 	int64_t saved_us, saved_service_ms;
 };
 
@@ -60,7 +63,8 @@ void known_learn(struct outbound *out, uint32_t index, enum verdict verdict);
 
 /* To be written at this round? */
 bool known_must_save(const struct domain *domain);
-/* save: ERR_MEMORY. load: ERR_MEMORY, ERR_CORRUPT, ERR_VERSION; nothing is changed then. */
+/* save: ERR_MEMORY. load: ERR_MEMORY, ERR_CORRUPT, ERR_VERSION; nothing is changed then. A record from before
+ * trust was kept (version 1) loads as a first contact: in grace. */
 nodiscard int known_save(const struct domain *domain, struct buffer *to);
 nodiscard int known_load(struct domain *domain, struct slice from);
 

@@ -380,7 +380,7 @@ static void save_known(struct domain *domain)
 	buffer_init(&record, 0);
 	if (known_save(domain, &record) == 0) {
 		put(relay, "known/", domain->name, buffer_slice(&record));
-		known->changed = false;
+		known->changed = known->urgent = false;
 		known->saved = true;
 		known->saved_us = relay->now.now_us;
 		known->saved_service_ms = known->ledger.service_ms;

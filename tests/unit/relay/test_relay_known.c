@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/wire.h"
 #include "lane/ledger.h"
 #include "stage.h"
 
@@ -126,6 +127,32 @@ static void what_is_known_survives_a_restart(void **state)
 	play_free(play);
 }
 
+/* Version 1 knew recipients, and nothing of trust. */
+static void a_record_of_the_first_version_is_read(void **state)
+{
+	struct play *play = play_new();
+	struct ledger_domain ledger;
+	struct buffer record, inner;
+	struct wire_writer w = wire_writer(&record);
+	play_add_domain(play, "example.com", "192.0.2.25");
+	buffer_init(&record, 0);
+	buffer_init(&inner, 0);
+	ledger_domain_init(&ledger);
+	assert_int_equal(ledger_domain_save(&ledger, &inner), 0);
+	wire_write_u8(&w, 1);
+	wire_write_u32(&w, 17);
+	wire_write_string(&w, buffer_slice(&inner));
+	assert_false(w.failed);
+	play->store->ops->put(play->store, SLICE("known/example.com"), buffer_slice(&record), NULL, NULL);
+	play_run(play);
+	stage_restart(play);
+	play_run(play);
+	assert_int_equal(known(play), 17);
+	buffer_deinit(&record);
+	buffer_deinit(&inner);
+	play_free(play);
+}
+
 static void the_sweep_counts_and_removes(void **state)
 {
 	struct play *play = play_new();
@@ -183,6 +210,7 @@ int main(void)
 	    cmocka_unit_test(who_is_accepted_is_remembered),
 	    cmocka_unit_test(a_refusal_is_noted_of_those_who_are_known),
 	    cmocka_unit_test(what_is_known_survives_a_restart),
+	    cmocka_unit_test(a_record_of_the_first_version_is_read),
 	    cmocka_unit_test(the_sweep_counts_and_removes),
 	    cmocka_unit_test(results_wait_for_the_ledger),
 	};

@@ -632,8 +632,8 @@ static size_t settle_size(const struct inode *i, struct rng *rng)
 	case 1:
 		return i->now.size;
 	default:
-		low = (low + rng_below(rng, high - low + 1)) / DISK_PAGE * DISK_PAGE;
-		return low < i->synced.size && i->now.size >= i->synced.size ? i->synced.size : low;
+		high = (low + rng_below(rng, high - low + 1)) / DISK_PAGE * DISK_PAGE;
+		return high < low ? low : high; /* what both have stays */
 	}
 }
 

@@ -315,7 +315,7 @@ static void spool_close(struct store *store)
 	while (waits(spool));
 	spool_snapshot_release(store);
 	spool->compaction.victim = 0;
-	if (!spool->broken && spool_checkpoint_now(spool) != 0)
+	if (!spool->broken && !spool_dead(spool) && spool_checkpoint_now(spool) != 0)
 		spool_tell(spool, SPOOL_EVENT_DEAD, 0, spool->applied,
 			   "the index could not be written at the end; the next start reads the log");
 	writer_stop(&spool->writer, false);

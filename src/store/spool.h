@@ -108,7 +108,8 @@ void spool_state(const struct store *store, struct spool_state *ret_state);
 nodiscard int spool_asides(struct store *store, void (*each)(void *owner, const struct store_entry *entry),
 			   void *owner);
 /* Lets the bytes of a message go that is set aside; id 0: of all, and the files of damaged pieces. FAILED
- * with STORE_REASON_MISSING: it is not set aside. */
+ * with STORE_REASON_MISSING: it is not set aside; with STORE_REASON_IO: a file cannot be removed, and
+ * nothing is given up. */
 void spool_forget(struct store *store, uint64_t id, store_done *done, void *owner);
 
 /* Ends it as a crash of the process would: nothing is written, completed or called any more, memory is freed.

@@ -190,15 +190,18 @@ static void find_piece(void *owner, const char *name)
 		memcpy(piece->name, name, size + 1);
 }
 
-static void remove_pieces(const struct file_system *f)
+static int remove_pieces(const struct file_system *f)
 {
 	struct piece piece;
+	int error;
 
 	do {
 		piece.name[0] = '\0';
-		if (f->ops->list(f->context, find_piece, &piece) < 0)
-			return;
-	} while (piece.name[0] != '\0' && f->ops->unlink(f->context, piece.name) == 0);
+		error = f->ops->list(f->context, find_piece, &piece);
+		if (error == 0 && piece.name[0] != '\0')
+			error = f->ops->unlink(f->context, piece.name);
+	} while (error == 0 && piece.name[0] != '\0');
+	return error == 0 ? 0 : ERR_IO;
 }
 
 void spool_forget(struct store *store, uint64_t id, store_done *done, void *owner)
@@ -211,7 +214,10 @@ void spool_forget(struct store *store, uint64_t id, store_done *done, void *owne
 		write_refuse(spool, w, completion);
 		return;
 	}
-	if (id == 0)
-		remove_pieces(&spool->files);
+	if (id == 0 && remove_pieces(&spool->files) != 0) {
+		write_free(w);
+		spool_answer(spool, completion, STORE_FAILED, STORE_REASON_IO);
+		return;
+	}
 	write_submit(spool, w, id);
 }

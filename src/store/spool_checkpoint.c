@@ -116,7 +116,8 @@ void spool_checkpoint_begin(struct spool *spool)
 {
 	struct checkpoint *job = spool->checkpoint;
 
-	if (spool->checkpointing || spool->broken)
+	/* After the disk has failed the next start must find what was in doubt: the index stays behind it. */
+	if (spool->checkpointing || spool->broken || spool_dead(spool))
 		return;
 	if (job ==
 	    NULL) { /* else: one that failed is tried again; what came since stays in the active overlay */
@@ -186,7 +187,7 @@ int spool_checkpoint_now(struct spool *spool)
 	}
 	spool_checkpoint_begin(spool);
 	if (!spool->checkpointing)
-		return spool->broken ? ERR_STATE : ERR_MEMORY;
+		return spool->broken || spool_dead(spool) ? ERR_STATE : ERR_MEMORY;
 	if (!spool->keeper.threaded)
 		(void)keeper_step(&spool->keeper);
 	job = keeper_take(&spool->keeper, true);

@@ -30,14 +30,26 @@ bool recovery_confirm(struct recovery *r, uint64_t segment, uint32_t from, uint3
 	return noted;
 }
 
+void recovery_confirm_before(struct recovery *r, uint64_t segment)
+{
+	size_t known = r->damage_count < DAMAGES_MAX ? r->damage_count : DAMAGES_MAX;
+
+	for (size_t i = 0; i < known; i++) {
+		struct damage *d = &r->damages[i];
+		if (d->batch.segment == UINT64_MAX && !d->torn && d->segment < segment)
+			d->batch = (struct position){.segment = d->segment, .offset = 0};
+	}
+}
+
 void recovery_confirm_torn(struct recovery *r, struct position batch)
 {
 	size_t known = r->damage_count < DAMAGES_MAX ? r->damage_count : DAMAGES_MAX;
 
 	for (size_t i = 0; i < known; i++) {
 		struct damage *d = &r->damages[i];
-		if (d->batch.segment == batch.segment && d->batch.offset == batch.offset)
-			d->batch = (struct position){.segment = UINT64_MAX};
+		if (d->batch.segment == UINT64_MAX ||
+		    (d->batch.segment == batch.segment && d->batch.offset == batch.offset))
+			d->torn = true;
 	}
 }
 
@@ -164,7 +176,7 @@ static int report_one(struct recovery *r, const struct damage *d)
 	bool kept = false;
 	int error = 0;
 
-	if (!before(d->batch, r->last_batch)) {
+	if (d->torn || !before(d->batch, r->last_batch)) {
 		spool_tell(r->spool, SPOOL_EVENT_TORN, d->id, at,
 			   "the last group commit before the crash is incomplete; nobody was told that it "
 			   "was done");

@@ -16,6 +16,7 @@ struct damage {
 	uint32_t from, to;
 	uint64_t id;  /* of a message that is not whole because of another damage; 0: a piece of the log */
 	bool claimed; /* such a piece, of a message that is reported itself */
+	bool torn;    /* another life of the process ended in it */
 	/* The group commit it belongs to: when a later one follows, it was acknowledged. */
 	struct position batch; /* segment UINT64_MAX: the last one of its segment, it seems */
 };
@@ -51,7 +52,9 @@ void recovery_note_damage(struct recovery *r, uint64_t segment, uint32_t from, u
 /* Damage between these two was durable, as part of this group commit. False: none was noted. */
 bool recovery_confirm(struct recovery *r, uint64_t segment, uint32_t from, uint32_t to,
 		      struct position batch);
-/* Damage in this group commit was not: the process died in it. */
+/* All that was noted at the ends of segments before this one was durable: the process lived on. */
+void recovery_confirm_before(struct recovery *r, uint64_t segment);
+/* Damage in this group commit was not, nor what was noted at the end of a segment: the process died in it. */
 void recovery_confirm_torn(struct recovery *r, struct position batch);
 bool recovery_damaged(struct recovery *r, const struct extent *extent); /* a noted piece lies in it */
 /* At the end, when it is known what was last. ERR_MEMORY, ERR_IO. */

@@ -137,10 +137,16 @@ static void check_previous_end(struct recovery *r, const struct record *record)
 
 	if (known.segment == r->number)
 		return;
+	if (record->batch > 0) { /* the first group commit, which would tell, cannot be read: nothing is torn
+				    that may be lost */
+		recovery_confirm_before(r, r->number);
+		return;
+	}
 	if (record->previous_end == 0) {
 		recovery_confirm_torn(r, r->last_batch); /* another life: the one before ended there */
 		return;
 	}
+	recovery_confirm_before(r, previous);
 	for (uint64_t n = previous; n-- > known.segment + 1 && n >= r->from.segment && has_file(r, n);)
 		note_missing_segment(r, n, (struct position){.segment = n}, file_end(r, n));
 	if (known.segment != previous)
@@ -268,6 +274,27 @@ static uint64_t told_end(const struct recovery *r, uint64_t number)
 	return record.previous_end;
 }
 
+/* And must never count, though the segment that tells it may be given back, and the index be lost after
+ * that. */
+static int cut_behind_end(struct recovery *r, const char *name)
+{
+	const struct file_system *f = &r->spool->files;
+	uint64_t size = 0;
+
+	if (r->limit == UINT64_MAX || r->spool->config.read_only)
+		return 0;
+	int file = f->ops->open(f->context, name, FILE_WRITE);
+	if (file < 0)
+		return ERR_IO;
+	int error = f->ops->size(f->context, file, &size);
+	if (error == 0 && size > r->limit)
+		error = f->ops->truncate(f->context, file, r->limit);
+	if (error == 0 && size > r->limit)
+		error = f->ops->fdatasync(f->context, file);
+	f->ops->close(f->context, file);
+	return error == 0 ? 0 : ERR_IO;
+}
+
 int recovery_read_segment(struct recovery *r, uint64_t number, uint64_t offset)
 {
 	const struct file_system *f = &r->spool->files;
@@ -281,7 +308,7 @@ int recovery_read_segment(struct recovery *r, uint64_t number, uint64_t offset)
 		return ERR_IO;
 	int error = read_records(r, offset);
 	f->ops->close(f->context, r->file);
-	return error;
+	return error == 0 ? cut_behind_end(r, name) : error;
 }
 
 /* What was read may be in memory only: written but not synced when the process died, or by a sync that

@@ -1,6 +1,7 @@
 /* Every byte of a log without a checkpoint is damaged in turn, and whole pieces are lost or exchanged: the
  * start succeeds, what is damaged is set aside and reported, everything else is served byte for byte.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "contract_help.h"
@@ -313,6 +314,28 @@ static void pieces_can_be_given_up(void **state)
 
 /* --- looking only ---------------------------------------------------------------------------------- */
 
+/* A file that cannot be removed is still there: who gave it up must hear of it. */
+static void a_piece_that_stays_is_not_given_up(void **state)
+{
+	struct story s = {.messages = 4, .body_bytes = 1000};
+	struct store_totals totals;
+	size_t bytes;
+
+	(void)state;
+	make(&s, 1 << 20);
+	memset(disk_bytes(s.world->disk, first_log, &bytes), 0, 1300); /* frame and END */
+	reopen(&s);
+	disk_fail_at(s.world->disk, 1, EROFS, false, false);
+	assert_int_equal(forget(&s, 0).reason, STORE_REASON_IO);
+	s.c.store->ops->totals(s.c.store, &totals);
+	assert_int_equal(totals.set_aside, 1);
+	assert_non_null(disk_bytes(s.world->disk, "aside-0000000000000001-00000000", &bytes));
+	disk_fail_at(s.world->disk, 0, 0, false, false);
+	assert_int_equal(forget(&s, 0).result, STORE_OK);
+	assert_null(disk_bytes(s.world->disk, "aside-0000000000000001-00000000", &bytes));
+	end(&s);
+}
+
 static void looking_changes_nothing(void **state)
 {
 	struct story s = {.messages = 4, .body_bytes = 1000};
@@ -385,6 +408,7 @@ int main(void)
 	    cmocka_unit_test(a_segment_in_the_middle_is_gone),
 	    cmocka_unit_test(what_is_set_aside_can_be_given_up),
 	    cmocka_unit_test(pieces_can_be_given_up),
+	    cmocka_unit_test(a_piece_that_stays_is_not_given_up),
 	    cmocka_unit_test(looking_changes_nothing),
 	    cmocka_unit_test(the_record_of_a_message_stays_with_its_body),
 	};

@@ -327,6 +327,52 @@ static void a_message_in_doubt_is_undone_for_ever(void **state)
 		settle_doubt(bits & 1, bits & 2, bits & 4);
 }
 
+/* The segment that holds the ABORT goes, the one with the message in doubt stays, and the index is lost. */
+static void undone_it_stays_undone_without_the_index(void **state)
+{
+	struct spool_world *w = spool_world_make();
+	struct store *store = spool_world_open(w);
+	struct contract c = {.store = store, .backend = &help_plain};
+	static const uint32_t domain = 1;
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+	struct store_message *message;
+	struct answer answer = {.calls = 0}, again = {.calls = 0};
+
+	(void)state;
+	help_store(&c, 1, 1);
+	assert_int_equal(store->ops->begin(store, 0, &message), 0);
+	disk_fail_at(w->disk, 2, EIO, false, false); /* the write succeeds, the sync fails */
+	store->ops->commit(message, 2, &e, SLICE("x"), help_done, &answer);
+	help_wait(&c, &answer);
+	store->ops->commit(message, 2, &e, SLICE("x"), help_done, &again);
+	help_wait(&c, &again);
+	assert_int_equal(again.result, STORE_FAILED);
+	store->ops->close(store);
+	disk_drop_process(w->disk);
+	for (int life = 0; life < 3; life++) {
+		c.store = spool_world_open(w);
+		assert_non_null(c.store);
+		for (uint64_t id = 100; id < 200; id++) {
+			help_store(&c, id + 100 * (uint64_t)life, 1);
+			assert_int_equal(
+			    help_amend(&c, id + 100 * (uint64_t)life, 0, 0, STORE_DELIVERED, "", 1).result,
+			    STORE_OK);
+		}
+		c.store->ops->close(c.store);
+	}
+	size_t size;
+	assert_null(disk_bytes(w->disk, "0000000000000002.log", &size)); /* the ABORT's */
+	assert_non_null(disk_bytes(w->disk, "0000000000000001.log", &size));
+	disk_index_forget(&w->index);
+	c.store = spool_world_open(w);
+	assert_non_null(c.store);
+	assert_int_equal(help_find(&c, 1)->count, 1);
+	assert_int_equal(help_find(&c, 2)->count, 0);
+	c.store->ops->close(c.store);
+	spool_world_destroy(w);
+}
+
 /* A full disk: no new mail, but what is held ends, and then there is room again. */
 static void a_full_disk_still_drains(void **state)
 {
@@ -509,6 +555,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(every_operation_fails),
 	    cmocka_unit_test(a_failed_sync_is_never_retried_into_success),
 	    cmocka_unit_test(a_message_in_doubt_is_undone_for_ever),
+	    cmocka_unit_test(undone_it_stays_undone_without_the_index),
 	    cmocka_unit_test(a_full_disk_still_drains),
 	    cmocka_unit_test(it_drains_while_others_keep_the_disk_full),
 	    cmocka_unit_test(dead_segments_are_given_back),

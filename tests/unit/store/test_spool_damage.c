@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "spool_history.h"
+#include "store/spool_record.h"
 
 enum { MESSAGES = 10, BODY_BYTES = 700 };
 
@@ -285,6 +286,52 @@ static void a_cut_segment_before_another_is_reported(void **state)
 	spool_world_destroy(w);
 }
 
+/* Each record says at which offset its group commit began. */
+static void spoil_first_group_commit(char *bytes, size_t size)
+{
+	uint32_t length, batch = 0;
+
+	for (size_t at = 0; at + RECORD_HEADER_BYTES < size && batch == 0;
+	     at += RECORD_HEADER_BYTES + (length + 7) / 8 * 8) {
+		memcpy(&length, bytes + at + 12, sizeof(length));
+		memcpy(&batch, bytes + at + 24, sizeof(batch));
+		if (batch == 0)
+			bytes[at + 40] ^= 1;
+	}
+}
+
+/* The end of a segment is damaged, and so is the first group commit of the next one, which would tell that
+ * there was something. */
+static void damage_on_both_sides_of_a_border_is_reported(void **state)
+{
+	struct spool_world *w = spool_world_make();
+	size_t size = 0, next = 0;
+	char *bytes;
+
+	(void)state;
+	w->config.segment_bytes = 4 * 1024;
+	w->config.checkpoint_bytes = 1 << 20;
+	struct contract c = open_damaged(w);
+	for (uint64_t id = 1; id <= 40; id++)
+		help_store(&c, id, 1);
+	spool_crash(c.store);
+	disk_drop_process(w->disk);
+	disk_index_restore(&w->index);
+	bytes = disk_bytes(w->disk, "0000000000000002.log", &size);
+	bytes[size - 20] ^= 1;
+	bytes = disk_bytes(w->disk, "0000000000000003.log", &next);
+	spoil_first_group_commit(bytes, next);
+	c = open_damaged(w);
+	assert_int_equal(w->reports[SPOOL_EVENT_TORN], 0);
+	assert_true(w->reports[SPOOL_EVENT_ASIDE] >= 2);
+	assert_int_equal(help_walk(&c, 1, 0, 100)->count, 38);
+	struct store_totals totals;
+	c.store->ops->totals(c.store, &totals);
+	assert_int_equal(totals.set_aside, 2);
+	c.store->ops->close(c.store);
+	spool_world_destroy(w);
+}
+
 /* --- the index ------------------------------------------------------------------------------------ */
 
 static void a_lost_index_is_made_again(void **state)
@@ -384,6 +431,7 @@ int main(void)
 	    cmocka_unit_test(swapped_records_are_not_believed),
 	    cmocka_unit_test(a_lost_segment_is_reported),
 	    cmocka_unit_test(a_cut_segment_before_another_is_reported),
+	    cmocka_unit_test(damage_on_both_sides_of_a_border_is_reported),
 	    cmocka_unit_test(a_lost_index_is_made_again),
 	    cmocka_unit_test(a_rebuild_after_compaction_loses_nothing),
 	    cmocka_unit_test(an_unusable_index_is_made_again),

@@ -53,7 +53,7 @@ enum {
 	STORE_RET_FULL = 1u << 1, /* RET=FULL (RFC 3461) */
 	STORE_RET_HDRS = 1u << 2,
 	STORE_TLS = 1u << 3,	  /* arrived over TLS */
-	STORE_SPF_PASS = 1u << 4, /* reserved: MAIL FROM was authenticated at acceptance */
+	STORE_SPF_PASS = 1u << 4, /* MAIL FROM was authenticated by SPF at acceptance (RFC 7208) */
 };
 
 /* flags of a recipient: NOTIFY of RFC 3461; none: not given */
@@ -76,12 +76,13 @@ enum store_recipient_state {
 struct store_recipient {
 	struct slice forward_path; /* mailbox as received, without <> */
 	struct slice orcpt;	   /* as received (RFC 3461), or empty */
-	uint32_t domain;	   /* number of the domain (relay/domains.h gives them), never 0 */
+	uint32_t domain;	   /* number (relay/domains.h gives them), never 0, below STORE_GRACE */
 	uint32_t notify;	   /* STORE_NOTIFY_* */
 	/* what amend changes: */
 	enum store_recipient_state state;
+	uint8_t reason;	       /* of the last deferral or refusal: a number of the relay's; 0: none known */
 	uint32_t attempts;     /* that reached this recipient (not the lane's probes) */
-	int64_t not_before_ms; /* wall clock; 0: at once */
+	int64_t not_before_ms; /* wall clock; 0: at once. REFUSED, EXPIRED: end of the grace; 0: none */
 	struct slice
 	    last_reply; /* of the server or our own words, or empty; at most STORE_REPLY_MAX bytes kept */
 };
@@ -94,6 +95,9 @@ enum {
 	STORE_VALUE_MAX = 64 * 1024, /* bytes of a value */
 	STORE_WALK_MAX = 256,	     /* entries of one walk */
 };
+
+/* Added to the number of a domain: its recipients in grace (struct store_change). Alone: those of all. */
+#define STORE_GRACE (UINT32_C(1) << 31)
 
 struct store_envelope {
 	struct slice reverse_path; /* without <>; empty is the null reverse-path */
@@ -148,10 +152,18 @@ struct store_end {
 typedef void store_ends_done(void *owner, enum store_result result, const struct store_end *ends,
 			     size_t count, bool more);
 
-/* One recipient's change within an amend. */
+/* One recipient's change within an amend.
+ *
+ * Grace: a recipient that ends as REFUSED or EXPIRED with not_before_ms > 0 has ended: it has its end record,
+ * counts as ended, and is not met any more by walk and count of its domain. But its message stays, for find,
+ * read, and walk and count of STORE_GRACE | domain, until a change with of_grace: QUEUED takes it back into
+ * its domain's queue (accepted once more: totals never go back); any end lets go of it, without a second
+ * record. The store compares no time: whoever walks the grace queues ends it. */
 struct store_change {
 	uint32_t recipient; /* index */
 	enum store_recipient_state state;
+	bool of_grace;	/* meant for a recipient in grace; has no effect on any other */
+	uint8_t reason; /* see struct store_recipient */
 	uint32_t attempts;
 	int64_t not_before_ms;
 	struct slice reply;
@@ -167,9 +179,9 @@ struct store_counts {
 
 /* since the store was made; survive restarts: accepted = queued + ended, always */
 struct store_totals {
-	uint64_t accepted;  /* recipients */
+	uint64_t accepted;  /* recipients; one that is taken back out of grace once more */
 	uint64_t queued;    /* recipients */
-	uint64_t ended;	    /* recipients, all ends together */
+	uint64_t ended;	    /* recipients, all ends together; in grace too */
 	uint64_t delivered; /* recipients, of ended */
 	uint64_t set_aside; /* messages whose record is damaged: reported, kept, not queued */
 };
@@ -214,24 +226,25 @@ struct store_ops {
 
 	/* --- what waits --- */
 	/* Entries of a domain with at least one queued recipient in it, ids > after in ascending order, at
-	 * most max
-	 * (<= STORE_WALK_MAX). domain 0: of all domains. */
+	 * most max (<= STORE_WALK_MAX). domain 0: of all domains. STORE_GRACE | domain, or STORE_GRACE alone:
+	 * with at least one in grace. */
 	void (*walk)(struct store *store, uint32_t domain, uint64_t after, size_t max, store_walk_done *done,
 		     void *owner);
-	/* One message. Completes OK with count 0 when it does not exist (any more). */
+	/* One message, queued or in grace. Completes OK with count 0 when it does not exist (any more). */
 	void (*find)(struct store *store, uint64_t id, store_walk_done *done, void *owner);
 	/* The prefix and body of a message from offset, at most max bytes (<= 256 KiB). The message stays
 	 * readable until the last recipient's end is committed. */
 	void (*read)(struct store *store, uint64_t id, uint64_t offset, size_t max, store_read_done *done,
 		     void *owner);
-	/* Changes recipients atomically. version: of the entry, or 0 for any. When no recipient is queued any
-	 * more the message is over and its body is freed. Each recipient's end record is written with the
-	 * amend that ends it; what has ended stays as it ended: later changes to it are ignored. fence: token
-	 * of the lease, or 0. */
+	/* Changes recipients atomically. version: of the entry, or 0 for any. When no recipient is queued or
+	 * in grace any more the message is over and its body is freed. Each recipient's end record is written
+	 * with the amend that ends it; what has ended stays as it ended: later changes to it are ignored.
+	 * fence: token of the lease, or 0. */
 	void (*amend)(struct store *store, uint64_t id, uint64_t version, uint64_t fence,
 		      const struct store_change *changes, size_t count, int64_t wall_ms, store_done *done,
 		      void *owner);
-	/* Kept up to date in memory. domain 0: of all domains. */
+	/* Kept up to date in memory. domain 0: of all domains; STORE_GRACE as for walk, where `recipients`
+	 * are those in grace. */
 	void (*count)(const struct store *store, uint32_t domain, struct store_counts *ret_counts);
 	void (*totals)(const struct store *store, struct store_totals *ret_totals);
 	/* As it is now; asks the file system, so not for each command of a session. */

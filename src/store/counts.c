@@ -44,13 +44,18 @@ struct domain_counts *counts_make(struct counts *counts, uint32_t domain)
 	return c;
 }
 
-int counts_prepare(struct counts *counts, const struct store_entry *entry)
+int counts_prepare(struct counts *counts, const struct store_entry *entry, bool grace)
 {
 	uint32_t last = 0;
 
+	if (grace && counts_make(counts, STORE_GRACE) == NULL)
+		return ERR_MEMORY;
 	for (uint32_t i = 0; i < entry->envelope.recipient_count; i++) {
 		uint32_t domain = entry->envelope.recipients[i].domain;
-		if (domain != last && counts_make(counts, domain) == NULL)
+		if (domain == last)
+			continue;
+		if (counts_make(counts, domain) == NULL ||
+		    (grace && counts_make(counts, STORE_GRACE | domain) == NULL))
 			return ERR_MEMORY;
 		last = domain;
 	}
@@ -91,44 +96,51 @@ static void message_out_of(struct domain_counts *c, const struct store_entry *en
 	c->bytes -= entry->body_bytes;
 }
 
-void counts_add(struct counts *counts, const struct store_entry *entry)
+/* What stands for all queues of the kind: those of the domains, or the grace. */
+static struct domain_counts *sum_of(struct counts *counts, uint32_t queue)
+{
+	return (queue & STORE_GRACE) != 0 ? counts_find(counts, STORE_GRACE) : &counts->all;
+}
+
+static void each_message(struct counts *counts, const struct store_entry *entry,
+			 void (*change)(struct domain_counts *c, const struct store_entry *entry))
 {
 	const struct store_envelope *e = &entry->envelope;
-	uint32_t queued = entry_queued(entry);
 
-	if (queued == 0)
-		return;
-	message_into(&counts->all, entry);
-	counts->all.recipients += queued;
-	for (uint32_t i = entry_next_domain(entry, 0); i < e->recipient_count;
-	     i = entry_next_domain(entry, i + 1))
-		message_into(counts_find(counts, e->recipients[i].domain), entry);
+	if (entry_queued_in(entry, 0))
+		change(&counts->all, entry);
+	if (entry_queued_in(entry, STORE_GRACE))
+		change(counts_find(counts, STORE_GRACE), entry);
+	for (uint32_t i = entry_next_queue(entry, 0); i < e->recipient_count;
+	     i = entry_next_queue(entry, i + 1))
+		change(counts_find(counts, entry_queue_of(&e->recipients[i])), entry);
+}
+
+static void count_recipients(struct counts *counts, const struct store_entry *entry, int64_t step)
+{
+	const struct store_envelope *e = &entry->envelope;
+
 	for (uint32_t i = 0; i < e->recipient_count; i++) {
-		if (e->recipients[i].state != STORE_QUEUED)
+		uint32_t queue = entry_queue_of(&e->recipients[i]);
+		if (queue == 0)
 			continue;
-		struct domain_counts *c = counts_find(counts, e->recipients[i].domain);
-		c->recipients++;
+		struct domain_counts *c = counts_find(counts, queue), *sum = sum_of(counts, queue);
+		c->recipients += (uint64_t)step;
+		sum->recipients += (uint64_t)step;
 		mark_dirty(counts, c);
+		if (sum != &counts->all)
+			mark_dirty(counts, sum);
 	}
+}
+
+void counts_add(struct counts *counts, const struct store_entry *entry)
+{
+	each_message(counts, entry, message_into);
+	count_recipients(counts, entry, 1);
 }
 
 void counts_remove(struct counts *counts, const struct store_entry *entry)
 {
-	const struct store_envelope *e = &entry->envelope;
-	uint32_t queued = entry_queued(entry);
-
-	if (queued == 0)
-		return;
-	message_out_of(&counts->all, entry);
-	counts->all.recipients -= queued;
-	for (uint32_t i = entry_next_domain(entry, 0); i < e->recipient_count;
-	     i = entry_next_domain(entry, i + 1))
-		message_out_of(counts_find(counts, e->recipients[i].domain), entry);
-	for (uint32_t i = 0; i < e->recipient_count; i++) {
-		if (e->recipients[i].state != STORE_QUEUED)
-			continue;
-		struct domain_counts *c = counts_find(counts, e->recipients[i].domain);
-		c->recipients--;
-		mark_dirty(counts, c);
-	}
+	each_message(counts, entry, message_out_of);
+	count_recipients(counts, entry, -1);
 }

@@ -13,7 +13,7 @@ struct domain_counts {
 	struct map_node node;
 	struct domain_counts *next_dirty;
 	bool dirty;	 /* changed since counts_take_dirty */
-	uint32_t domain; /* 0: all */
+	uint32_t domain; /* or a queue of grace; 0: all */
 	uint64_t messages, bytes, recipients;
 	uint64_t first_id; /* no message with a smaller id waits in this domain */
 };
@@ -32,9 +32,10 @@ struct domain_counts *counts_find(const struct counts *counts, uint32_t domain);
 /* Makes it when it is not there; NULL: no memory. */
 struct domain_counts *counts_make(struct counts *counts, uint32_t domain);
 
-/* Makes the domains of an entry's recipients known, so that counts_add cannot fail. ERR_MEMORY. */
-nodiscard int counts_prepare(struct counts *counts, const struct store_entry *entry);
-/* Adds what the entry has queued, and takes it away again. All domains must be prepared. */
+/* Makes the domains of an entry's recipients known, so that counts_add cannot fail. grace: their queues of
+ * grace too. ERR_MEMORY. */
+nodiscard int counts_prepare(struct counts *counts, const struct store_entry *entry, bool grace);
+/* Adds what the entry has in its queues (store/entry.h), and takes it away again. All must be prepared. */
 void counts_add(struct counts *counts, const struct store_entry *entry);
 void counts_remove(struct counts *counts, const struct store_entry *entry);
 

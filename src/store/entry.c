@@ -21,7 +21,7 @@ bool entry_envelope_valid(const struct store_envelope *envelope)
 		return false;
 	for (uint32_t i = 0; i < envelope->recipient_count; i++) {
 		const struct store_recipient *r = &envelope->recipients[i];
-		if (r->domain == 0 || r->forward_path.size > STORE_PATH_MAX ||
+		if (r->domain == 0 || r->domain >= STORE_GRACE || r->forward_path.size > STORE_PATH_MAX ||
 		    r->orcpt.size > ENTRY_STRING_MAX || !state_known(r->state))
 			return false;
 	}
@@ -114,6 +114,40 @@ struct store_end entry_end_of(const struct store_entry *entry, uint32_t recipien
 	};
 }
 
+/* --- grace --- */
+
+static bool ends_into_grace(enum store_recipient_state state, int64_t not_before_ms)
+{
+	return (state == STORE_REFUSED || state == STORE_EXPIRED) && not_before_ms > 0;
+}
+
+static bool in_grace(const struct store_recipient *r)
+{
+	return ends_into_grace(r->state, r->not_before_ms);
+}
+
+uint32_t entry_queue_of(const struct store_recipient *recipient)
+{
+	if (recipient->state == STORE_QUEUED)
+		return recipient->domain;
+	return in_grace(recipient) ? STORE_GRACE | recipient->domain : 0;
+}
+
+bool entry_kept(const struct store_entry *entry)
+{
+	return entry_next_queue(entry, 0) < entry->envelope.recipient_count;
+}
+
+bool entry_changes_grace(const struct store_change *changes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (changes[i].of_grace || ends_into_grace(changes[i].state, changes[i].not_before_ms))
+			return true;
+	return false;
+}
+
+/* --- changing --- */
+
 /* All that can fail comes first, so that an amend happens whole or not at all. */
 static int copy_replies(const struct store_entry *entry, struct arena *arena,
 			const struct store_change *changes, size_t count, struct slice **ret_replies)
@@ -132,26 +166,50 @@ static int copy_replies(const struct store_entry *entry, struct arena *arena,
 	return 0;
 }
 
+/* How and why it ended stays known; what is over is only the keeping. */
+static bool change_grace(struct store_recipient *r, const struct store_change *change)
+{
+	if (!in_grace(r))
+		return false;
+	r->not_before_ms = change->state == STORE_QUEUED ? change->not_before_ms : 0;
+	if (change->state != STORE_QUEUED)
+		return false;
+	r->state = STORE_QUEUED;
+	r->attempts = change->attempts;
+	return true;
+}
+
+/* True: it has ended with this. */
+static bool change_queued(struct store_recipient *r, const struct store_change *change, struct slice reply)
+{
+	if (r->state != STORE_QUEUED)
+		return false;
+	r->state = change->state;
+	r->reason = change->reason;
+	r->attempts = change->attempts;
+	r->not_before_ms = change->not_before_ms;
+	r->last_reply = reply;
+	return r->state != STORE_QUEUED;
+}
+
 int entry_change(struct store_entry *entry, struct arena *arena, const struct store_change *changes,
-		 size_t count, int64_t wall_ms, entry_ended *ended, void *owner)
+		 size_t count, int64_t wall_ms, entry_ended *ended, void *owner, uint32_t *ret_taken_back)
 {
 	struct slice *replies;
 	int error = copy_replies(entry, arena, changes, count, &replies);
 
+	*ret_taken_back = 0;
 	if (error != 0)
 		return error;
 	for (size_t i = 0; i < count; i++) {
 		struct store_recipient *r = &entry->envelope.recipients[changes[i].recipient];
-		if (r->state != STORE_QUEUED)
-			continue;
-		r->state = changes[i].state;
-		r->attempts = changes[i].attempts;
-		r->not_before_ms = changes[i].not_before_ms;
-		r->last_reply = replies[i];
-		if (r->state == STORE_QUEUED)
-			continue;
-		struct store_end end = entry_end_of(entry, changes[i].recipient, wall_ms, changes[i].relay);
-		ended(owner, &end);
+		if (changes[i].of_grace) {
+			*ret_taken_back += change_grace(r, &changes[i]);
+		} else if (change_queued(r, &changes[i], replies[i])) {
+			struct store_end end =
+			    entry_end_of(entry, changes[i].recipient, wall_ms, changes[i].relay);
+			ended(owner, &end);
+		}
 	}
 	entry->version++;
 	return 0;
@@ -166,31 +224,33 @@ uint32_t entry_queued(const struct store_entry *entry)
 	return queued;
 }
 
-bool entry_queued_in(const struct store_entry *entry, uint32_t domain)
+bool entry_queued_in(const struct store_entry *entry, uint32_t queue)
 {
 	for (uint32_t i = 0; i < entry->envelope.recipient_count; i++) {
-		const struct store_recipient *r = &entry->envelope.recipients[i];
-		if (r->state == STORE_QUEUED && (domain == 0 || r->domain == domain))
+		uint32_t in = entry_queue_of(&entry->envelope.recipients[i]);
+		bool of_all = (queue & ~STORE_GRACE) == 0 && (in & STORE_GRACE) == queue;
+		if (in != 0 && (in == queue || of_all))
 			return true;
 	}
 	return false;
 }
 
-static bool first_of_domain(const struct store_envelope *e, uint32_t recipient)
+static bool first_of_queue(const struct store_envelope *e, uint32_t recipient, uint32_t queue)
 {
 	for (uint32_t i = 0; i < recipient; i++)
-		if (e->recipients[i].state == STORE_QUEUED &&
-		    e->recipients[i].domain == e->recipients[recipient].domain)
+		if (entry_queue_of(&e->recipients[i]) == queue)
 			return false;
 	return true;
 }
 
-uint32_t entry_next_domain(const struct store_entry *entry, uint32_t from)
+uint32_t entry_next_queue(const struct store_entry *entry, uint32_t from)
 {
 	const struct store_envelope *e = &entry->envelope;
 
-	for (uint32_t i = from; i < e->recipient_count; i++)
-		if (e->recipients[i].state == STORE_QUEUED && first_of_domain(e, i))
+	for (uint32_t i = from; i < e->recipient_count; i++) {
+		uint32_t queue = entry_queue_of(&e->recipients[i]);
+		if (queue != 0 && first_of_queue(e, i, queue))
 			return i;
+	}
 	return e->recipient_count;
 }

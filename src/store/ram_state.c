@@ -140,7 +140,7 @@ static void reveal(struct ram_state *state, struct ram_entry *e)
 		state->totals.delivered += end.state == STORE_DELIVERED;
 		ram_state_add_end(state, &end);
 	}
-	if (entry_queued(&e->entry) == 0)
+	if (!entry_kept(&e->entry))
 		remove_entry(state, e);
 }
 
@@ -153,7 +153,8 @@ int ram_state_commit(struct ram_state *state, uint64_t id, const struct store_en
 		e = entry_new(id, envelope, prefix, body);
 		if (e == NULL)
 			return ERR_MEMORY;
-		if (counts_prepare(&state->counts, &e->entry) != 0 ||
+		bool grace = entry_queued_in(&e->entry, STORE_GRACE);
+		if (counts_prepare(&state->counts, &e->entry, grace) != 0 ||
 		    array_insert(&state->entries, ram_state_after(state, id), e) != 0) {
 			entry_free(e);
 			return ERR_MEMORY;
@@ -217,17 +218,22 @@ enum store_reason ram_state_amend(struct ram_state *state, uint64_t id, uint64_t
 				  const struct store_change *changes, size_t count, int64_t wall_ms)
 {
 	struct ram_entry *e = ram_state_find(state, id);
+	uint32_t taken_back;
 
 	if (e == NULL || e->unsure)
 		return STORE_REASON_MISSING;
 	if (version != 0 && version != e->entry.version)
 		return STORE_REASON_VERSION;
+	if (entry_changes_grace(changes, count) && counts_prepare(&state->counts, &e->entry, true) != 0)
+		return STORE_REASON_MEMORY;
 	counts_remove(&state->counts, &e->entry);
-	int error = entry_change(&e->entry, &e->arena, changes, count, wall_ms, count_end, state);
+	int error =
+	    entry_change(&e->entry, &e->arena, changes, count, wall_ms, count_end, state, &taken_back);
+	state->totals.accepted += taken_back;
 	counts_add(&state->counts, &e->entry);
 	if (error != 0)
 		return error == ERR_MEMORY ? STORE_REASON_MEMORY : STORE_REASON_MISSING;
-	if (entry_queued(&e->entry) == 0)
+	if (!entry_kept(&e->entry))
 		remove_entry(state, e);
 	else
 		pack(e);

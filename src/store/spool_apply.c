@@ -109,13 +109,27 @@ static int list_message(struct spool *spool, const struct store_entry *entry)
 	const struct store_envelope *e = &entry->envelope;
 	int error = overlay_list_add(spool->active, 0, entry->id);
 
-	for (uint32_t i = entry_next_domain(entry, 0); i < e->recipient_count && error == 0;
-	     i = entry_next_domain(entry, i + 1))
-		error = overlay_list_add(spool->active, e->recipients[i].domain, entry->id);
+	for (uint32_t i = entry_next_queue(entry, 0); i < e->recipient_count && error == 0;
+	     i = entry_next_queue(entry, i + 1))
+		error = overlay_list_add(spool->active, entry_queue_of(&e->recipients[i]), entry->id);
+	if (error == 0 && entry_queued_in(entry, STORE_GRACE))
+		error = overlay_list_add(spool->active, STORE_GRACE, entry->id);
 	return error;
 }
 
-/* Takes it out of the lists of the domains in which it waited before and waits no more. */
+static void unlist_grace(struct spool *spool, const struct store_entry *entry)
+{
+	const struct store_envelope *e = &entry->envelope;
+
+	if (overlay_list(spool->active, STORE_GRACE) == NULL || entry_queued_in(entry, STORE_GRACE))
+		return;
+	for (uint32_t i = 0; i < e->recipient_count; i++)
+		overlay_list_remove(spool->active, STORE_GRACE | e->recipients[i].domain, entry->id);
+	overlay_list_remove(spool->active, STORE_GRACE, entry->id);
+}
+
+/* Takes it out of the lists of the queues in which it waited before and waits no more; it may stay in one of
+ * grace too long: whoever reads a list looks at the entry. */
 static void unlist(struct spool *spool, const struct store_entry *entry)
 {
 	const struct store_envelope *e = &entry->envelope;
@@ -126,6 +140,7 @@ static void unlist(struct spool *spool, const struct store_entry *entry)
 			overlay_list_remove(spool->active, e->recipients[i].domain, entry->id);
 	if (entry_queued(entry) == 0)
 		overlay_list_remove(spool->active, 0, entry->id);
+	unlist_grace(spool, entry);
 }
 
 static int drop_message(struct spool *spool, const struct spool_entry *entry)
@@ -154,7 +169,8 @@ static int insert(struct spool *spool, struct spool_entry *entry)
 	int error = make_segments(spool, entry);
 
 	if (error == 0)
-		error = counts_prepare(&spool->counts, &entry->entry);
+		error = counts_prepare(&spool->counts, &entry->entry,
+				       entry_queued_in(&entry->entry, STORE_GRACE));
 	if (error == 0)
 		error = end_at_once(spool, &entry->entry);
 	if (error != 0)
@@ -162,7 +178,7 @@ static int insert(struct spool *spool, struct spool_entry *entry)
 	spool->totals.accepted += entry->entry.envelope.recipient_count;
 	if (entry->entry.id > spool->last_id)
 		spool->last_id = entry->entry.id;
-	if (entry_queued(&entry->entry) == 0)
+	if (!entry_kept(&entry->entry))
 		return overlay_remove(spool->active, entry->entry.id);
 	segments_live(&spool->segments, entry->extents, entry->extent_count);
 	counts_add(&spool->counts, &entry->entry);
@@ -202,19 +218,26 @@ static int change(struct spool *spool, struct spool_entry *entry, const struct s
 		  struct outcome *outcome)
 {
 	struct ending ending = {.spool = spool};
-	int error = counts_prepare(&spool->counts, &entry->entry);
+	bool grace = entry_changes_grace(amend->changes, amend->count);
+	int error = counts_prepare(&spool->counts, &entry->entry,
+				   grace || entry_queued_in(&entry->entry, STORE_GRACE));
+	uint32_t taken_back;
 
 	if (error != 0)
 		return error;
 	counts_remove(&spool->counts, &entry->entry);
 	error = entry_change(&entry->entry, &spool->arena, amend->changes, amend->count, amend->wall_ms,
-			     recipient_ended, &ending);
+			     recipient_ended, &ending, &taken_back);
+	spool->totals.accepted += taken_back;
 	counts_add(&spool->counts, &entry->entry);
 	*outcome = error == ERR_MISSING ? failed(STORE_REASON_MISSING) : outcome_ok;
 	if (error != 0)
 		return error == ERR_MISSING ? 0 : error;
 	unlist(spool, &entry->entry);
-	error = entry_queued(&entry->entry) > 0 ? save(spool, entry) : drop_message(spool, entry);
+	if (grace)
+		error = list_message(spool, &entry->entry);
+	if (error == 0)
+		error = entry_kept(&entry->entry) ? save(spool, entry) : drop_message(spool, entry);
 	return error == 0 ? ending.error : error;
 }
 
@@ -242,14 +265,15 @@ static int apply_amend(struct spool *spool, struct slice payload, struct outcome
 static int take_out(struct spool *spool, struct spool_entry *entry)
 {
 	struct store_envelope *e = &entry->entry.envelope;
-	int error = counts_prepare(&spool->counts, &entry->entry);
+	int error =
+	    counts_prepare(&spool->counts, &entry->entry, entry_queued_in(&entry->entry, STORE_GRACE));
 
 	if (error != 0)
 		return error;
 	counts_remove(&spool->counts, &entry->entry);
 	spool->totals.accepted -= entry_queued(&entry->entry);
 	for (uint32_t i = 0; i < e->recipient_count; i++)
-		if (e->recipients[i].state == STORE_QUEUED)
+		if (entry_queue_of(&e->recipients[i]) != 0)
 			e->recipients[i].state = STORE_REMOVED;
 	unlist(spool, &entry->entry);
 	return 0;

@@ -20,13 +20,35 @@ static int all_read(const struct wire_reader *r)
 	return wire_ok(r) && r->rest.size == 0 ? 0 : ERR_CORRUPT;
 }
 
+/* A state and, only when there is one, a reason; as the first versions wrote it when there is none. */
+enum { STATE_BITS = 0x3f, STATE_OF_GRACE = 0x40, STATE_HAS_REASON = 0x80 };
+
+static void write_state(struct wire_writer *w, enum store_recipient_state state, uint8_t reason,
+			bool of_grace)
+{
+	unsigned flags = (of_grace ? STATE_OF_GRACE : 0u) | (reason != 0 ? STATE_HAS_REASON : 0u);
+
+	wire_write_u8(w, (uint8_t)((unsigned)state | flags));
+	if (reason != 0)
+		wire_write_u8(w, reason);
+}
+
+static enum store_recipient_state read_state(struct wire_reader *r, uint8_t *ret_reason, bool *ret_of_grace)
+{
+	uint8_t byte = wire_read_u8(r);
+
+	*ret_reason = (byte & STATE_HAS_REASON) != 0 ? wire_read_u8(r) : 0;
+	*ret_of_grace = (byte & STATE_OF_GRACE) != 0;
+	return (enum store_recipient_state)(byte & STATE_BITS);
+}
+
 static void write_recipient(struct wire_writer *w, const struct store_recipient *r)
 {
 	wire_write_string(w, r->forward_path);
 	wire_write_string(w, r->orcpt);
 	wire_write_u32(w, r->domain);
 	wire_write_u32(w, r->notify);
-	wire_write_u8(w, (uint8_t)r->state);
+	write_state(w, r->state, r->reason, false);
 	wire_write_u32(w, r->attempts);
 	wire_write_i64(w, r->not_before_ms);
 	wire_write_string(w, slice_upto(r->last_reply, STORE_REPLY_MAX));
@@ -84,11 +106,13 @@ static int read_extents(struct wire_reader *r, struct arena *arena, struct spool
 
 static void read_recipient(struct wire_reader *r, struct store_recipient *to)
 {
+	bool of_grace; /* of changes only */
+
 	to->forward_path = wire_read_string(r);
 	to->orcpt = wire_read_string(r);
 	to->domain = wire_read_u32(r);
 	to->notify = wire_read_u32(r);
-	to->state = (enum store_recipient_state)wire_read_u8(r);
+	to->state = read_state(r, &to->reason, &of_grace);
 	to->attempts = wire_read_u32(r);
 	to->not_before_ms = wire_read_i64(r);
 	to->last_reply = wire_read_string(r);
@@ -169,7 +193,7 @@ int spool_amend_encode(struct buffer *to, const struct spool_amend *amend)
 	for (uint32_t i = 0; i < amend->count; i++) {
 		const struct store_change *c = &amend->changes[i];
 		wire_write_u32(&w, c->recipient);
-		wire_write_u8(&w, (uint8_t)c->state);
+		write_state(&w, c->state, c->reason, c->of_grace);
 		wire_write_u32(&w, c->attempts);
 		wire_write_i64(&w, c->not_before_ms);
 		wire_write_string(&w, slice_upto(c->reply, STORE_REPLY_MAX));
@@ -181,7 +205,7 @@ int spool_amend_encode(struct buffer *to, const struct spool_amend *amend)
 static void read_change(struct wire_reader *r, struct store_change *c)
 {
 	c->recipient = wire_read_u32(r);
-	c->state = (enum store_recipient_state)wire_read_u8(r);
+	c->state = read_state(r, &c->reason, &c->of_grace);
 	c->attempts = wire_read_u32(r);
 	c->not_before_ms = wire_read_i64(r);
 	c->reply = wire_read_string(r);

@@ -3,9 +3,11 @@
  *
  * entry:   u64 id, u64 version, u64 body bytes, u32 number of extents, per extent u64 segment, u32 offset,
  * u32 bytes; u32 flags, u8 body, i64 arrival; strings reverse-path, envid, client address, client name, helo,
- * message-id; u32 number of recipients, per recipient strings forward-path, orcpt; u32 domain, u32 notify, u8
- * state, u32 attempts, i64 not before; string last reply amend:   u64 id, u64 version (0: any), i64 wall
- * clock, u32 number, per change u32 recipient, u8 state, u32 attempts, i64 not before, strings reply, relay
+ * message-id; u32 number of recipients, per recipient strings forward-path, orcpt; u32 domain, u32 notify,
+ * state, u32 attempts, i64 not before; string last reply
+ * state:   u8 state; with 0x80 added, u8 reason; with 0x40 added, of grace (amend)
+ * amend:   u64 id, u64 version (0: any), i64 wall
+ * clock, u32 number, per change u32 recipient, state, u32 attempts, i64 not before, strings reply, relay
  * pair:    strings key, value; pair move: u64 segment that it leaves, strings key, value
  * end:     u64 id, i64 accepted, i64 ended, u8 state, u8 at door, strings reverse-path, forward-path,
  * message-id, reply, relay abort, aside: u64 id

@@ -5,12 +5,13 @@
  * built by the index_key functions so that their byte order is the wanted one (big-endian numbers).
  *
  *   message  u64 id                        entry (spool_codec.h, places absolute)
- *   order    u32 domain, u64 id            -                 what waits, per domain
+ *   order    u32 queue, u64 id             -                 what waits, per domain; what is in grace,
+ *                                                            per domain and in all (store/entry.h)
  *   place    u64 segment, u8 'm', u64 id   -                 what lies in a segment, for compaction
  *            u64 segment, u8 'p', key
  *   end      i64 ended, u64 seq            end
  *   pair     key                           u64 segment, value
- *   domain   u32 domain                    u64 messages, bytes, recipients, first id
+ *   domain   u32 queue                     u64 messages, bytes, recipients, first id
  *   segment  u64 number                    u64 live, live bytes, bytes
  *   aside    u64 id                        entry
  *   state    "state"                       struct index_state, in that order
@@ -34,7 +35,8 @@ enum index_table {
 	INDEX_TABLES,
 };
 
-enum { INDEX_FORMAT = 1, INDEX_KEY_MAX = 8 + 1 + STORE_KEY_MAX + 1 };
+/* 2: states with a reason, queues of grace. Format 1 is read as it is. */
+enum { INDEX_FORMAT = 2, INDEX_KEY_MAX = 8 + 1 + STORE_KEY_MAX + 1 };
 
 struct index_key {
 	size_t size;

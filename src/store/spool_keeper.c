@@ -28,7 +28,19 @@ static bool extent_in(const struct spool_entry *e, uint64_t segment)
 	return false;
 }
 
-/* Calls change for every domain in which a waits and b does not. */
+static int put_order(struct index_txn *txn, uint32_t queue, uint64_t id, bool put)
+{
+	struct index_key key = index_key_order(queue, id);
+
+	return put ? index_put(txn, INDEX_ORDER, &key, SLICE("")) : index_delete(txn, INDEX_ORDER, &key);
+}
+
+static bool waits_in(const struct spool_entry *e, uint32_t queue)
+{
+	return e != NULL && entry_queued_in(&e->entry, queue);
+}
+
+/* Changes every queue in which a waits and b does not. */
 static int diff_order(struct index_txn *txn, const struct spool_entry *a, const struct spool_entry *b,
 		      bool put)
 {
@@ -37,15 +49,14 @@ static int diff_order(struct index_txn *txn, const struct spool_entry *a, const 
 	if (a == NULL)
 		return 0;
 	const struct store_envelope *e = &a->entry.envelope;
-	for (uint32_t i = entry_next_domain(&a->entry, 0); i < e->recipient_count && error == 0;
-	     i = entry_next_domain(&a->entry, i + 1)) {
-		uint32_t domain = e->recipients[i].domain;
-		if (b != NULL && entry_queued_in(&b->entry, domain))
-			continue;
-		struct index_key key = index_key_order(domain, a->entry.id);
-		error =
-		    put ? index_put(txn, INDEX_ORDER, &key, SLICE("")) : index_delete(txn, INDEX_ORDER, &key);
+	for (uint32_t i = entry_next_queue(&a->entry, 0); i < e->recipient_count && error == 0;
+	     i = entry_next_queue(&a->entry, i + 1)) {
+		uint32_t queue = entry_queue_of(&e->recipients[i]);
+		if (!waits_in(b, queue))
+			error = put_order(txn, queue, a->entry.id, put);
 	}
+	if (error == 0 && waits_in(a, STORE_GRACE) && !waits_in(b, STORE_GRACE))
+		error = put_order(txn, STORE_GRACE, a->entry.id, put);
 	return error;
 }
 

@@ -77,9 +77,8 @@ static int merge_next(struct merge *m, uint64_t *ret_id)
 	return any;
 }
 
-/* 1: it waits in the domain and is decoded; 0: not (any more). */
-static int candidate(struct spool *spool, uint64_t id, uint32_t domain, struct arena *arena,
-		     struct store_entry *ret_entry)
+/* 1: it is there and decoded; 0: not (any more). */
+static int look_up(struct spool *spool, uint64_t id, struct arena *arena, struct store_entry *ret_entry)
 {
 	struct spool_entry entry;
 	struct slice blob;
@@ -90,8 +89,6 @@ static int candidate(struct spool *spool, uint64_t id, uint32_t domain, struct a
 	error = spool_entry_decode(blob, arena, &entry);
 	if (error != 0)
 		return error;
-	if (!entry_queued_in(&entry.entry, domain))
-		return 0;
 	*ret_entry = entry.entry;
 	return 1;
 }
@@ -107,8 +104,10 @@ int spool_collect(struct spool *spool, uint32_t domain, uint64_t after, struct a
 	int result = merge_open(&merge, spool, domain, after);
 
 	while (result == 0 && !more && (result = merge_next(&merge, &id)) == 1) {
-		result = candidate(spool, id, domain, arena, &entry);
-		if (result == 1) {
+		result = look_up(spool, id, arena, &entry);
+		if (result == 1 && !entry_queued_in(&entry, domain)) {
+			result = 0;
+		} else if (result == 1) {
 			more = count == max;
 			if (!more)
 				entries[count++] = entry;
@@ -137,7 +136,7 @@ static void answer_walk(struct spool *spool, const struct spool_read *read)
 static void answer_find(struct spool *spool, const struct spool_read *read)
 {
 	struct store_entry entry;
-	int found = candidate(spool, read->id, 0, &spool->arena, &entry);
+	int found = look_up(spool, read->id, &spool->arena, &entry);
 
 	if (found < 0)
 		done_result(&read->done, STORE_FAILED, STORE_REASON_IO);

@@ -8,6 +8,7 @@
 #include "daemon/cli.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/spool_compare.h"
+#include "store/entry.h"
 
 /* --- forget --------------------------------------------------------------------------------------- */
 
@@ -56,6 +57,36 @@ struct rebuild {
 	uint64_t ended, copied, lost;
 };
 
+struct old_entry {
+	struct tool_answer answer;
+	struct store_change *changes;
+};
+
+static void take_grace(void *owner, enum store_result result, const struct store_entry *entries, size_t count,
+		       bool more)
+{
+	struct old_entry *old = owner;
+
+	(void)more;
+	for (uint32_t i = 0; count > 0 && i < entries[0].envelope.recipient_count; i++) {
+		const struct store_recipient *r = &entries[0].envelope.recipients[i];
+		if ((entry_queue_of(r) & STORE_GRACE) == 0)
+			continue;
+		old->changes[i].state = r->state;
+		old->changes[i].not_before_ms = r->not_before_ms;
+	}
+	tool_answered(&old->answer, result, STORE_REASON_NONE);
+}
+
+/* A message of which something is in grace stays there. */
+static int find_grace(struct rebuild *r, uint64_t id, struct store_change *changes)
+{
+	struct old_entry old = {.changes = changes};
+
+	r->old.store->ops->find(r->old.store, id, take_grace, &old);
+	return tool_wait(&r->old, &old.answer);
+}
+
 /* What the old index says has ended, ends again. */
 static int end_again(struct rebuild *r, const struct compare_id *row)
 {
@@ -70,6 +101,9 @@ static int end_again(struct rebuild *r, const struct compare_id *row)
 			    (struct store_change){.recipient = i,
 						  .state = row->state,
 						  .reply = SLICE("ended before the index was made again")};
+		error = find_grace(r, row->id, changes);
+		if (error != 0)
+			break;
 		store->ops->amend(store, row->id, 0, 0, changes, count, wall_now_ms(), tool_answered,
 				  &answer);
 		error = tool_wait(&r->log, &answer);
@@ -123,7 +157,7 @@ static int copy_messages(struct rebuild *r)
 
 	if (pager == NULL)
 		return ERR_MEMORY;
-	pager_init(pager, &r->old);
+	pager_init(pager, &r->old, 0);
 	while (error == 0 && next < c->index_only_count && (e = pager_next(pager)) != NULL) {
 		if (e->id != c->index_only[next])
 			continue;

@@ -87,7 +87,7 @@ static int read_bodies(struct check *c)
 
 	if (pager == NULL)
 		return ERR_MEMORY;
-	pager_init(pager, c->view);
+	pager_init(pager, c->view, 0);
 	while (error == 0 && (e = pager_next(pager)) != NULL) {
 		error = tool_read(c->view, e->id, ignore_piece, NULL);
 		if (error == ERR_CORRUPT || error == ERR_IO) {

@@ -101,8 +101,8 @@ int compare_index(struct spool_tool *index, struct spool_tool *log, struct compa
 	*ret_comparison = (struct comparison){.different = 0};
 	if (pagers == NULL)
 		return ERR_MEMORY;
-	pager_init(&pagers[0], index);
-	pager_init(&pagers[1], log);
+	pager_init(&pagers[0], index, 0);
+	pager_init(&pagers[1], log, 0);
 	int error = merge(&pagers[0], &pagers[1], ret_comparison);
 	pager_deinit(&pagers[0]);
 	pager_deinit(&pagers[1]);

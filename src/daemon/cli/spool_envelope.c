@@ -5,6 +5,7 @@
 #include "api/timestamp.h"
 #include "base/base32.h"
 #include "daemon/cli/commands.h"
+#include "lane/verdict_reason.h"
 
 struct word {
 	uint32_t value;
@@ -68,6 +69,9 @@ static json_t *recipient_json(const struct store_recipient *r, const struct tool
 		      words_json(notify_words, r->notify), "state", state_words[r->state].text, "attempts",
 		      (json_int_t)r->attempts, "last_reply", text_json(r->last_reply));
 
+	if (json != NULL && r->reason != REASON_NONE)
+		(void)json_object_set_new(json, "reason",
+					  json_string(verdict_reason_name((enum verdict_reason)r->reason)));
 	if (json != NULL && r->not_before_ms != 0)
 		(void)json_object_set_new(json, "not_before",
 					  json_string(timestamp_format(r->not_before_ms, when)));
@@ -193,6 +197,7 @@ static void recipient_from(struct parsing *p, const json_t *json, struct store_r
 	    .attempts = (uint32_t)number_of(json, "attempts"),
 	    .last_reply = text_from(p, json, "last_reply"),
 	};
+	r->reason = (uint8_t)verdict_reason_by_name(slice_of(text_of(json, "reason")));
 	if (json_object_get(json, "not_before") != NULL)
 		r->not_before_ms = time_from(p, json, "not_before");
 }

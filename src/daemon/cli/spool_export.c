@@ -1,7 +1,8 @@
-/* spool export: the held mail of a stopped spool, in a form that other programs read.
+/* spool export: the held mail of a stopped spool, and what is kept in grace, in a form that other programs
+ * read.
  *
  *   EXPORT            says what this is; written last, so that a broken export is not taken for a whole one
- *   envelopes.jsonl   one line for each message (spool_envelope.h), in the order of their ids
+ *   envelopes.jsonl   one line for each message (spool_envelope.h), the held ones in the order of their ids
  *   domains.json      the domains' records, for an import
  *   mbox              mboxrd: ">" before each line that begins with any number of ">" and "From "
  *   new/, cur/, tmp/  or a Maildir
@@ -132,7 +133,16 @@ static int export_message(struct export *x, const struct store_entry *e)
 	return error;
 }
 
-static int export_messages(struct export *x)
+/* Those of both queues are among the held. */
+static bool wanted(const struct export *x, const struct store_entry *e, uint32_t queue)
+{
+	bool here =
+	    x->domain == 0 || entry_queued_in(e, x->domain) || entry_queued_in(e, STORE_GRACE | x->domain);
+
+	return here && (queue == 0 || entry_queued(e) == 0);
+}
+
+static int export_queue(struct export *x, uint32_t queue)
 {
 	struct tool_pager *pager = malloc(sizeof(*pager));
 	const struct store_entry *e;
@@ -140,9 +150,9 @@ static int export_messages(struct export *x)
 
 	if (pager == NULL)
 		return ERR_MEMORY;
-	pager_init(pager, &x->tool);
+	pager_init(pager, &x->tool, queue);
 	while (error == 0 && (e = pager_next(pager)) != NULL)
-		if (x->domain == 0 || entry_queued_in(e, x->domain))
+		if (wanted(x, e, queue))
 			error = export_message(x, e);
 	if (error == 0 && pager->failed)
 		error = ERR_IO;
@@ -205,7 +215,9 @@ static int export_all(struct export *x)
 	if (x->envelopes == NULL || (x->mbox && x->mail == NULL))
 		return ERR_IO;
 	x->writer = (struct mbox_writer){.to = x->mail};
-	int error = export_messages(x);
+	int error = export_queue(x, 0);
+	if (error == 0)
+		error = export_queue(x, STORE_GRACE);
 	int closed = finish(x->envelopes);
 	x->envelopes = NULL;
 	if (closed == 0 && x->mbox) {

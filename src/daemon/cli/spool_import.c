@@ -67,14 +67,14 @@ static void take_aside(void *owner, const struct store_entry *entry)
 	mark(owner, entry->id, entry->body_bytes);
 }
 
-static int find_held(struct import *m)
+static int find_in(struct import *m, uint32_t queue)
 {
 	struct tool_pager *pager = malloc(sizeof(*pager));
 	const struct store_entry *e;
 
 	if (pager == NULL)
 		return ERR_MEMORY;
-	pager_init(pager, &m->tool);
+	pager_init(pager, &m->tool, queue);
 	pager->after = m->first_id - 1;
 	while ((e = pager_next(pager)) != NULL && e->id - m->first_id < BATCH_MAX)
 		mark(m, e->id, e->body_bytes);
@@ -106,7 +106,9 @@ static int load_state(struct import *m)
 		return error;
 	error = tool_ends(&m->tool, take_end, m);
 	if (error == 0)
-		error = find_held(m);
+		error = find_in(m, 0);
+	if (error == 0)
+		error = find_in(m, STORE_GRACE);
 	if (error == 0)
 		error = spool_asides(m->tool.store, take_aside, m);
 	skip_known(m);

@@ -158,9 +158,9 @@ int tool_wait(struct spool_tool *tool, const struct tool_answer *answer)
 
 /* --- messages ------------------------------------------------------------------------------------ */
 
-void pager_init(struct tool_pager *pager, struct spool_tool *tool)
+void pager_init(struct tool_pager *pager, struct spool_tool *tool, uint32_t queue)
 {
-	*pager = (struct tool_pager){.tool = tool, .more = true};
+	*pager = (struct tool_pager){.tool = tool, .queue = queue, .more = true};
 	arena_init(&pager->arena, 0);
 }
 
@@ -201,7 +201,7 @@ const struct store_entry *pager_next(struct tool_pager *p)
 
 	if (p->at == p->count && p->more && !p->failed) {
 		arena_reset(&p->arena);
-		store->ops->walk(store, 0, p->after, STORE_WALK_MAX, take_page, &page);
+		store->ops->walk(store, p->queue, p->after, STORE_WALK_MAX, take_page, &page);
 		(void)tool_wait(p->tool, &page.answer);
 	}
 	return p->at < p->count && !p->failed ? &p->entries[p->at++] : NULL;

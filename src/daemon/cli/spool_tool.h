@@ -50,16 +50,18 @@ int tool_refused(const char *command, const struct spool_tool *tool, int error);
 
 /* --- asking and waiting -------------------------------------------------------------------------- */
 
-/* Held messages in the order of their ids. The entry that is lent is valid until the next call. */
+/* Messages of a queue (0: held; STORE_GRACE: in grace) in the order of their ids. The entry that is lent is
+ * valid until the next call. */
 struct tool_pager {
 	struct spool_tool *tool;
 	struct arena arena;
 	struct store_entry entries[STORE_WALK_MAX];
 	size_t at, count;
 	uint64_t after;
+	uint32_t queue;
 	bool more, failed;
 };
-void pager_init(struct tool_pager *pager, struct spool_tool *tool);
+void pager_init(struct tool_pager *pager, struct spool_tool *tool, uint32_t queue);
 void pager_deinit(struct tool_pager *pager);
 const struct store_entry *pager_next(struct tool_pager *pager); /* NULL: no more, or failed */
 

@@ -85,19 +85,31 @@ void help_store(struct contract *c, uint64_t id, uint32_t domain)
 	assert_int_equal(answer.result, STORE_OK);
 }
 
+static struct answer change_one(struct contract *c, uint64_t id, uint64_t version,
+				const struct store_change *change, int64_t wall_ms)
+{
+	struct answer answer = {.calls = 0};
+
+	c->store->ops->amend(c->store, id, version, 0, change, 1, wall_ms, help_done, &answer);
+	help_wait(c, &answer);
+	return answer;
+}
+
 struct answer help_amend(struct contract *c, uint64_t id, uint64_t version, uint32_t recipient,
 			 enum store_recipient_state state, const char *reply, int64_t wall_ms)
 {
-	struct answer answer = {.calls = 0};
 	struct store_change change = {.recipient = recipient,
 				      .state = state,
 				      .attempts = 1,
 				      .reply = slice_of(reply),
 				      .relay = SLICE("mx.example.com[192.0.2.2]:25")};
 
-	c->store->ops->amend(c->store, id, version, 0, &change, 1, wall_ms, help_done, &answer);
-	help_wait(c, &answer);
-	return answer;
+	return change_one(c, id, version, &change, wall_ms);
+}
+
+struct answer help_change(struct contract *c, uint64_t id, const struct store_change *change, int64_t wall_ms)
+{
+	return change_one(c, id, 0, change, wall_ms);
 }
 
 static void keep(char *to, size_t room, struct slice from)
@@ -125,6 +137,8 @@ static void walked(void *owner, enum store_result result, const struct store_ent
 		f->recipients[i] = e->recipient_count;
 		for (uint32_t r = 0; r < e->recipient_count && r < 4; r++)
 			f->state[i][r] = e->recipients[r].state;
+		f->reason[i] = e->recipients[0].reason;
+		f->not_before_ms[i] = e->recipients[0].not_before_ms;
 		keep(f->forward_path[i], sizeof(f->forward_path[i]), e->recipients[0].forward_path);
 		keep(f->reply[i], sizeof(f->reply[i]), e->recipients[0].last_reply);
 		keep(f->reverse_path[i], sizeof(f->reverse_path[i]), e->reverse_path);

@@ -40,6 +40,8 @@ struct found {
 	uint32_t recipients[FOUND_MAX];
 	enum store_recipient_state state[FOUND_MAX][4];
 	char forward_path[FOUND_MAX][64];	    /* of the first recipient */
+	uint8_t reason[FOUND_MAX];		    /* of the first recipient */
+	int64_t not_before_ms[FOUND_MAX];	    /* of the first recipient */
 	char reply[FOUND_MAX][STORE_REPLY_MAX + 1]; /* of the first recipient */
 	char reverse_path[FOUND_MAX][64];
 };
@@ -76,6 +78,8 @@ struct answer help_commit(struct contract *c, uint64_t id, const struct store_en
 void help_store(struct contract *c, uint64_t id, uint32_t domain);
 struct answer help_amend(struct contract *c, uint64_t id, uint64_t version, uint32_t recipient,
 			 enum store_recipient_state state, const char *reply, int64_t wall_ms);
+struct answer help_change(struct contract *c, uint64_t id, const struct store_change *change,
+			  int64_t wall_ms);
 /* Lent until the next call of the same kind. */
 const struct found *help_walk(struct contract *c, uint32_t domain, uint64_t after, size_t max);
 const struct found *help_find(struct contract *c, uint64_t id);

@@ -109,6 +109,12 @@ static void ask_amend(struct history *h, struct rng *rng, struct history_amend *
 	change.state = amend->ends ? STORE_DELIVERED : STORE_QUEUED;
 	if (amend->ends)
 		amend->message->ends[amend->recipient].asked = true;
+	if (amend->ends && rng_below(rng, 8) == 0) {
+		change.state = STORE_EXPIRED;
+		change.not_before_ms = 1700000200000;
+		change.reason = 49;
+		amend->message->ends[amend->recipient].grace = true;
+	}
 	h->store->ops->amend(h->store, amend->message->id, 0, 0, &change, 1, 1700000100000, history_done,
 			     &amend->answer);
 }
@@ -180,7 +186,7 @@ static void note_answers(struct history *h, struct group *g)
 		struct history_end *end = &a->message->ends[a->recipient];
 		end->done = a->answer.result == STORE_OK;
 		if (a->answer.result == STORE_FAILED)
-			end->asked = false;
+			end->asked = end->grace = false;
 	}
 	for (size_t i = 0; i < HISTORY_PAIRS; i++) {
 		struct history_pair *p = &h->pairs[i];
@@ -269,8 +275,8 @@ static void check_message(struct contract *c, const struct history_message *m, u
 	bool may_be_over = true, must_be_over = true;
 
 	for (uint32_t i = 0; i < m->recipients; i++) {
-		may_be_over = may_be_over && m->ends[i].asked;
-		must_be_over = must_be_over && m->ends[i].done;
+		may_be_over = may_be_over && m->ends[i].asked && !m->ends[i].grace;
+		must_be_over = must_be_over && m->ends[i].done && !m->ends[i].grace;
 	}
 	assert_int_equal(f->answer.result, STORE_OK);
 	if (f->count == 0) {
@@ -329,6 +335,28 @@ static void check_ends(struct contract *c, const struct history *h)
 	assert_true(count >= done && count <= asked);
 }
 
+/* What is surely in grace is met there, and nothing else. */
+static void check_grace(struct contract *c, const struct history *h)
+{
+	struct store_counts counts;
+	uint64_t done = 0, asked = 0;
+
+	for (size_t i = 0; i < h->message_count; i++)
+		for (uint32_t r = 0; r < HISTORY_RECIPIENTS; r++) {
+			const struct history_end *end = &h->messages[i].ends[r];
+			done += end->done && end->grace;
+			asked += end->asked && end->grace;
+		}
+	const struct found *f = help_walk(c, STORE_GRACE, 0, STORE_WALK_MAX);
+	assert_true(f->count <= asked);
+	for (size_t i = 0; i < f->count; i++)
+		assert_true(known(h, f->id[i]));
+	assert_true(done == 0 || f->count > 0);
+	c->store->ops->count(c->store, STORE_GRACE, &counts);
+	assert_true(counts.recipients >= done && counts.recipients <= asked);
+	assert_int_equal(counts.messages, f->count);
+}
+
 void history_check(struct history *h, struct store *store)
 {
 	struct contract c = {.store = store, .backend = &help_plain};
@@ -340,6 +368,7 @@ void history_check(struct history *h, struct store *store)
 	const struct found *f = help_walk(&c, 0, 0, STORE_WALK_MAX);
 	for (size_t i = 0; i < f->count; i++)
 		assert_true(known(h, f->id[i]));
+	check_grace(&c, h);
 	for (size_t i = 0; i < HISTORY_PAIRS; i++)
 		check_pair(&c, h, i);
 	check_ends(&c, h);

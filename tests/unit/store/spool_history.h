@@ -13,7 +13,8 @@
 
 enum { HISTORY_MESSAGES = 200, HISTORY_RECIPIENTS = 3, HISTORY_PAIRS = 6, HISTORY_BODY_MAX = 300 * 1024 };
 
-struct history_end { /* of one recipient */
+struct history_end {
+	bool grace; /* asked for with the end: the message stays */ /* of one recipient */
 	bool asked, done;
 };
 

@@ -440,6 +440,122 @@ static void a_message_is_readable_until_its_last_end(void **state)
 	assert_int_equal(help_find(c, 1)->count, 0);
 }
 
+/* --- grace --- */
+
+static void expect_waiting(struct contract *c, uint32_t queue, uint64_t id)
+{
+	struct store_counts counts;
+	const struct found *f = help_walk(c, queue, 0, 10);
+
+	assert_int_equal(f->count, id != 0 ? 1 : 0);
+	if (id != 0)
+		assert_int_equal(f->id[0], id);
+	c->store->ops->count(c->store, queue, &counts);
+	assert_int_equal(counts.messages, id != 0 ? 1 : 0);
+	assert_int_equal(counts.recipients, id != 0 ? 1 : 0);
+	assert_int_equal(counts.oldest_ms, id);
+}
+
+static const struct store_change into_grace = {
+    .state = STORE_REFUSED, .reason = 40, .not_before_ms = 1000, .attempts = 2, .reply = SLICE("550 no")};
+
+static void an_end_may_have_grace(void **state)
+{
+	struct contract *c = *state;
+	struct store_recipient r[2];
+	static const uint32_t domains[] = {1, 2};
+	struct store_envelope e = help_envelope(r, domains, 2, 7);
+	struct store_change over = {.state = STORE_REMOVED, .of_grace = true};
+
+	assert_int_equal(help_commit(c, 7, &e, SLICE("a"), SLICE("bc")).result, STORE_OK);
+	assert_int_equal(help_change(c, 7, &over, 1).result, STORE_OK); /* not in grace: no effect */
+	assert_int_equal(help_change(c, 7, &into_grace, 10).result, STORE_OK);
+	for (int again = 0; again < 2; again++) {
+		expect_waiting(c, 1, 0);
+		expect_waiting(c, STORE_GRACE | 1, 7);
+		expect_waiting(c, STORE_GRACE, 7);
+		expect_waiting(c, STORE_GRACE | 2, 0);
+		expect_waiting(c, 2, 7);
+		help_totals(c, 2, 1, 0);
+		if (c->backend->reopen != NULL)
+			help_reopen(c);
+	}
+	assert_int_equal(help_amend(c, 7, 0, 1, STORE_DELIVERED, "250", 11).result, STORE_OK);
+	assert_int_equal(help_walk(c, 0, 0, 10)->count, 0);
+	help_totals(c, 2, 0, 1);
+	assert_int_equal(help_amend(c, 7, 0, 0, STORE_QUEUED, "late", 12).result, STORE_OK);
+	const struct found *f = help_find(c, 7);
+	assert_int_equal(f->count, 1);
+	assert_int_equal(f->state[0][0], STORE_REFUSED);
+	assert_int_equal(f->reason[0], 40);
+	assert_int_equal(f->not_before_ms[0], 1000);
+	assert_string_equal(f->reply[0], "550 no");
+	check_body(c, 7, SLICE("abc"));
+	assert_int_equal(help_change(c, 7, &over, 13).result, STORE_OK);
+	assert_int_equal(help_find(c, 7)->count, 0);
+	expect_waiting(c, STORE_GRACE | 1, 0);
+	expect_waiting(c, STORE_GRACE, 0);
+	help_totals(c, 2, 0, 1);
+	assert_int_equal(help_ends(c, 0, 0, 0, 10)->count, 2);
+}
+
+static void what_is_in_grace_can_be_taken_back(void **state)
+{
+	struct contract *c = *state;
+	struct store_change back = {.state = STORE_QUEUED, .of_grace = true, .not_before_ms = 5};
+
+	help_store(c, 1, 1);
+	help_store(c, 2, 1);
+	assert_int_equal(help_change(c, 1, &into_grace, 10).result, STORE_OK);
+	assert_int_equal(help_amend(c, 2, 0, 0, STORE_DELIVERED, "250", 11).result, STORE_OK);
+	if (c->backend->reopen != NULL)
+		help_reopen(c);
+	assert_int_equal(help_change(c, 1, &back, 12).result, STORE_OK);
+	for (int again = 0; again < 2; again++) {
+		expect_waiting(c, 1, 1);
+		expect_waiting(c, STORE_GRACE | 1, 0);
+		expect_waiting(c, STORE_GRACE, 0);
+		help_totals(c, 3, 1, 1);
+		if (c->backend->reopen != NULL)
+			help_reopen(c);
+	}
+	const struct found *f = help_find(c, 1);
+	assert_string_equal(f->reply[0], "550 no");
+	assert_int_equal(f->not_before_ms[0], 5);
+	assert_int_equal(help_amend(c, 1, 0, 0, STORE_DELIVERED, "250", 13).result, STORE_OK);
+	assert_int_equal(help_find(c, 1)->count, 0);
+	help_totals(c, 3, 0, 2);
+	assert_int_equal(help_ends(c, 0, 0, 0, 10)->count, 3);
+}
+
+static void grace_may_begin_at_acceptance(void **state)
+{
+	struct contract *c = *state;
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain_1, 1, 3);
+
+	r.state = STORE_EXPIRED;
+	r.not_before_ms = 50;
+	assert_int_equal(help_commit(c, 3, &e, SLICE(""), SLICE("x")).result, STORE_OK);
+	expect_waiting(c, 1, 0);
+	expect_waiting(c, STORE_GRACE | 1, 3);
+	help_totals(c, 1, 0, 0);
+	check_body(c, 3, SLICE("x"));
+}
+
+static void a_reason_is_kept(void **state)
+{
+	struct contract *c = *state;
+	struct store_change change = {.state = STORE_QUEUED, .reason = 255, .reply = SLICE("451")};
+
+	help_store(c, 1, 1);
+	assert_int_equal(help_find(c, 1)->reason[0], 0);
+	assert_int_equal(help_change(c, 1, &change, 10).result, STORE_OK);
+	if (c->backend->reopen != NULL)
+		help_reopen(c);
+	assert_int_equal(help_find(c, 1)->reason[0], 255);
+}
+
 static void body_came(void *owner, enum store_result result, enum store_reason reason, struct slice bytes)
 {
 	help_done(owner, result, reason);
@@ -803,6 +919,10 @@ int store_contract(const struct contract_backend *backend)
 	    CASE(ops_on_one_message_complete_in_order),
 	    CASE(a_find_comes_after_the_amend_before_it),
 	    CASE(a_message_is_readable_until_its_last_end),
+	    CASE(an_end_may_have_grace),
+	    CASE(what_is_in_grace_can_be_taken_back),
+	    CASE(grace_may_begin_at_acceptance),
+	    CASE(a_reason_is_kept),
 	    CASE(a_read_comes_before_the_end_behind_it),
 	    CASE(a_recipient_may_have_ended_at_acceptance),
 	    CASE(end_records_are_kept_newest_first),

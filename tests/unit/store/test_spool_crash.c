@@ -20,10 +20,10 @@ static const struct {
 } histories[] = {
     {1, false, 0, 0, 0, GROUPS, 1},
     {2, true, 0, 0, 0, GROUPS, 1},
-    {3, false, 1, 0, 0, GROUPS, 1},
+    {20, false, 1, 0, 0, GROUPS, 1},
     {4, true, 1, 0, 0, GROUPS, 1},
     {5, false, 0, 64 * 1024, 4 * 1024, 3 * GROUPS, 3}, /* segments die between checkpoints */
-    {8, false, 1, 4 * 1024, 4 * 1024, 3 * GROUPS, 4},
+    {22, false, 1, 4 * 1024, 4 * 1024, 3 * GROUPS, 4},
 };
 
 enum { HISTORIES = sizeof(histories) / sizeof(histories[0]) };

@@ -142,7 +142,7 @@ static void the_next_valid_record_is_found(void **state)
 /* --- payloads -------------------------------------------------------------------------------------- */
 
 static struct store_recipient recipients[2] = {
-    {.forward_path = {"a@example.com", 13}, .orcpt = {"rfc822;a", 8}, .domain = 3, .notify = 1},
+    {.forward_path = {"a@example.com", 13}, .orcpt = {"rfc822;a", 8}, .domain = 3, .notify = 1, .reason = 47},
     {.forward_path = {"b@example.com", 13},
      .domain = 4,
      .state = STORE_REFUSED,
@@ -191,6 +191,8 @@ static void entries_come_back(void **state)
 	assert_int_equal(spool_entry_encode(&second, &back), 0);
 	assert_true(slice_equal(buffer_slice(&first), buffer_slice(&second)));
 	assert_int_equal(back.entry.envelope.recipients[1].not_before_ms, -1);
+	assert_int_equal(back.entry.envelope.recipients[0].reason, 47);
+	assert_int_equal(back.entry.envelope.recipients[1].reason, 0);
 	assert_int_equal(spool_entry_resolve(&back, 12, 1000), 0);
 	assert_int_equal(back.extents[0].segment, 9);
 	assert_int_equal(back.extents[1].segment, 12);
@@ -261,6 +263,42 @@ static void amends_and_others_come_back(void **state)
 	arena_deinit(&arena);
 }
 
+/* What stands in the spools of the first version: a bare state. It is also what is written when there is
+ * nothing more to say. */
+static void states_without_a_reason_are_read(void **state)
+{
+	static const char first_version[] = "\5\0\0\0\0\0\0\0"	 /* id */
+					    "\6\0\0\0\0\0\0\0"	 /* version */
+					    "\7\0\0\0\0\0\0\0"	 /* time */
+					    "\1\0\0\0"		 /* one change */
+					    "\2\0\0\0\1\3\0\0\0" /* recipient, state, attempts */
+					    "\4\0\0\0\0\0\0\0"	 /* not before */
+					    "\1\0\0\0r\0\0\0\0"; /* reply, relay */
+	struct slice old = slice_make(first_version, sizeof(first_version) - 1);
+	struct spool_amend back;
+	struct buffer b;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena, 0);
+	buffer_init(&b, 0);
+	assert_int_equal(spool_amend_decode(old, &arena, &back), 0);
+	assert_int_equal(back.changes[0].state, STORE_DELIVERED);
+	assert_int_equal(back.changes[0].reason, 0);
+	assert_false(back.changes[0].of_grace);
+	assert_int_equal(spool_amend_encode(&b, &back), 0);
+	assert_true(slice_equal(buffer_slice(&b), old));
+	back.changes[0].of_grace = true;
+	back.changes[0].reason = 255;
+	buffer_reset(&b);
+	assert_int_equal(spool_amend_encode(&b, &back), 0);
+	assert_int_equal(spool_amend_decode(buffer_slice(&b), &arena, &back), 0);
+	assert_true(back.changes[0].of_grace && back.changes[0].reason == 255 &&
+		    back.changes[0].state == STORE_DELIVERED && back.changes[0].not_before_ms == 4);
+	buffer_deinit(&b);
+	arena_deinit(&arena);
+}
+
 /* A count promises more than the bytes can hold: no memory is taken for it. */
 static void great_promises_are_not_believed(void **state)
 {
@@ -309,6 +347,7 @@ int main(void)
 	    cmocka_unit_test(the_next_valid_record_is_found),
 	    cmocka_unit_test(entries_come_back),
 	    cmocka_unit_test(amends_and_others_come_back),
+	    cmocka_unit_test(states_without_a_reason_are_read),
 	    cmocka_unit_test(great_promises_are_not_believed),
 	    cmocka_unit_test(decoding_survives_without_memory),
 	};

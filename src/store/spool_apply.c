@@ -26,6 +26,34 @@ int spool_blob(struct spool *spool, uint64_t id, struct slice *ret_blob)
 	return 0;
 }
 
+static void tell_unreadable(struct spool *spool, uint64_t id)
+{
+	for (size_t i = 0; i < spool->unreadable_count; i++)
+		if (spool->unreadable[i] == id)
+			return;
+	if (spool->unreadable_count == UNREADABLE_MAX)
+		return;
+	spool->unreadable[spool->unreadable_count++] = id;
+	spool_tell(spool, SPOOL_EVENT_ASIDE, id, (struct position){.segment = 0},
+		   "an entry of the index is damaged: it is not served; stop the daemon and let `restante "
+		   "spool rebuild` make the index again from the log");
+}
+
+int spool_entry_now(struct spool *spool, uint64_t id, struct arena *arena, struct spool_entry *ret_entry)
+{
+	struct slice blob;
+	int error = spool_blob(spool, id, &blob);
+
+	if (error == 0)
+		error = spool_entry_decode(blob, arena, ret_entry);
+	if (error == 0 && ret_entry->entry.id != id)
+		error = ERR_CORRUPT;
+	if (error != ERR_CORRUPT)
+		return error;
+	tell_unreadable(spool, id);
+	return ERR_MISSING;
+}
+
 int spool_pair_now(struct spool *spool, struct slice key, struct slice *ret_value, uint64_t *ret_segment)
 {
 	const struct overlay_pair *p = overlay_find_pair(spool->active, key);
@@ -41,7 +69,9 @@ int spool_pair_now(struct spool *spool, struct slice key, struct slice *ret_valu
 		struct wire_reader r = wire_reader(value);
 		*ret_segment = wire_read_u64(&r);
 		*ret_value = r.rest;
-		return wire_ok(&r) ? 0 : ERR_IO;
+		if (!wire_ok(&r))
+			tell_unreadable(spool, 0);
+		return wire_ok(&r) ? 0 : ERR_MISSING;
 	}
 	if (p->value.size == 0)
 		return ERR_MISSING;
@@ -204,11 +234,8 @@ static int apply_end(struct spool *spool, struct slice payload, struct position 
 /* 0: found and decoded; ERR_MISSING: an outcome, not an error. */
 static int find_entry(struct spool *spool, uint64_t id, struct spool_entry *entry, struct outcome *outcome)
 {
-	struct slice blob;
-	int error = spool_blob(spool, id, &blob);
+	int error = spool_entry_now(spool, id, &spool->arena, entry);
 
-	if (error == 0)
-		return spool_entry_decode(blob, &spool->arena, entry);
 	if (error == ERR_MISSING)
 		*outcome = failed(STORE_REASON_MISSING);
 	return error;
@@ -329,6 +356,29 @@ static void leave(struct spool *spool, const struct spool_entry *entry)
 	}
 }
 
+/* While the index is made again from a log whose older part is gone: nothing was read of it, not even its
+ * end. 1, 0, or an error. */
+static int unheard_of(struct spool *spool, const struct index_key *gone)
+{
+	struct slice value;
+
+	if (!spool->rebuilding)
+		return 0;
+	int error = index_get(spool->index, INDEX_GONE, gone, &value);
+	return error == ERR_MISSING ? 1 : error;
+}
+
+static int apply_move_of_missing(struct spool *spool, struct spool_entry *moved)
+{
+	struct index_key gone = index_key_gone(moved->entry.id);
+
+	if (overlay_find(spool->active, moved->entry.id) != NULL ||
+	    overlay_find(spool->frozen, moved->entry.id) != NULL)
+		return 0;
+	int unheard = unheard_of(spool, &gone);
+	return unheard == 1 ? insert(spool, moved) : unheard;
+}
+
 static int apply_move(struct spool *spool, struct slice payload, struct position at, struct outcome *outcome)
 {
 	struct spool_entry moved, now;
@@ -337,12 +387,8 @@ static int apply_move(struct spool *spool, struct slice payload, struct position
 	if (error != 0)
 		return error;
 	error = find_entry(spool, moved.entry.id, &now, outcome);
-	if (error == ERR_MISSING) {
-		/* Deleted meanwhile: it stays so. Only when the index is made again from a log whose older
-		 * part is gone, the copy is all there is. */
-		bool unheard_of = spool->rebuilding && overlay_find(spool->active, moved.entry.id) == NULL;
-		return unheard_of ? insert(spool, &moved) : 0;
-	}
+	if (error == ERR_MISSING) /* deleted meanwhile: it stays so; or the copy is all there is */
+		return apply_move_of_missing(spool, &moved);
 	if (error != 0 || now.entry.body_bytes != moved.entry.body_bytes)
 		return error != 0 ? error : ERR_CORRUPT;
 	error = make_segments(spool, &moved);
@@ -398,11 +444,12 @@ static int apply_pair_move(struct spool *spool, struct slice payload, struct pos
 	error = spool_pair_now(spool, pair.key, &now, &segment);
 	if (error != 0 && error != ERR_MISSING)
 		return error;
-	bool unheard_of =
-	    error == ERR_MISSING && spool->rebuilding && overlay_find_pair(spool->active, pair.key) == NULL;
-	if ((error == 0 && segment == from) || unheard_of)
-		return set_pair(spool, &pair, at);
-	return 0; /* put anew or removed meanwhile */
+	int counts = error == 0 && segment == from;
+	struct index_key gone = index_key_gone_pair(pair.key);
+	if (error == ERR_MISSING && overlay_find_pair(spool->active, pair.key) == NULL &&
+	    overlay_find_pair(spool->frozen, pair.key) == NULL)
+		counts = unheard_of(spool, &gone);
+	return counts == 1 ? set_pair(spool, &pair, at) : counts; /* else put anew or removed meanwhile */
 }
 
 static int apply_note(struct spool *spool, struct slice payload, struct outcome *outcome)

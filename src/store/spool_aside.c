@@ -119,7 +119,7 @@ static int show(void *owner, uint64_t id, struct slice blob)
 	int error = spool_entry_decode(blob, &s->arena, &entry);
 	if (error == 0)
 		s->each(s->owner, &entry.entry);
-	return error == ERR_CORRUPT ? ERR_IO : error;
+	return error == ERR_CORRUPT ? 0 : error; /* nothing is known of it */
 }
 
 int spool_asides(struct store *store, void (*each)(void *owner, const struct store_entry *entry), void *owner)
@@ -145,6 +145,10 @@ static int give_up(void *owner, uint64_t id, struct slice blob)
 	struct spool_entry entry;
 	int error = spool_entry_decode(blob, &spool->arena, &entry);
 
+	if (error == ERR_CORRUPT) { /* where it lies is not known: a rebuild tells */
+		entry = (struct spool_entry){.extent_count = 0};
+		error = 0;
+	}
 	if (error == 0)
 		error = overlay_add_aside(spool->active, id, SLICE(""));
 	if (error != 0)

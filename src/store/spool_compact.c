@@ -148,11 +148,14 @@ static int begin_copy(struct spool *spool, uint64_t id)
 {
 	struct compaction *c = &spool->compaction;
 	struct slice blob, kept;
-	int error = spool_blob(spool, id, &blob);
 
-	if (error != 0)
-		return error == ERR_MISSING ? 0 : error;
 	arena_reset(&c->arena);
+	int error = spool_entry_now(spool, id, &c->arena, &c->entry);
+	if (error == 0)
+		error = spool_blob(spool, id, &blob);
+	if (error != 0)
+		return error == ERR_MISSING ? 0 : error; /* one that cannot be read keeps its segment */
+	/* Of a copy: what the index lends does not last. */
 	if (arena_copy(&c->arena, blob, &kept) != 0 || spool_entry_decode(kept, &c->arena, &c->entry) != 0)
 		return ERR_MEMORY;
 	if (!lies_in(&c->entry, c->victim))

@@ -204,10 +204,27 @@ static int put_aside(const char *path)
 	return unlink(unlucky);
 }
 
+static int open_index(struct spool *spool, const char *path, enum index_mode mode)
+{
+	int error = index_open(path, mode, spool->config.index_map_bytes, &spool->index);
+
+	if (error == 0)
+		error = index_read_begin(spool->index);
+	if (error != 0)
+		return error;
+	error = index_check(spool->index);
+	index_read_end(spool->index);
+	if (error != 0) {
+		index_close(spool->index);
+		spool->index = NULL;
+	}
+	return error;
+}
+
 /* As it is, or not at all. */
 static int look_at_index(struct spool *spool, const char *path, char ret_message[SPOOL_MESSAGE_SIZE])
 {
-	int error = index_open(path, INDEX_READ_ONLY, spool->config.index_map_bytes, &spool->index);
+	int error = open_index(spool, path, INDEX_READ_ONLY);
 
 	if (error == ERR_MISSING)
 		tell(ret_message, spool, "has no index", 0);
@@ -231,13 +248,11 @@ int spool_index_open(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 		     "cannot hold its index; make room, or give this user the right to it", -errno);
 		return ERR_IO;
 	}
-	int error = index_open(path, mode, spool->config.index_map_bytes, &spool->index);
+	int error = open_index(spool, path, mode);
 	if (error == ERR_CORRUPT) {
 		spool_tell(spool, SPOOL_EVENT_REBUILT, 0, (struct position){.segment = 0},
 			   "the index is unusable: it is made again from the log");
-		error = put_aside(path) == 0
-			    ? index_open(path, mode, spool->config.index_map_bytes, &spool->index)
-			    : ERR_IO;
+		error = put_aside(path) == 0 ? open_index(spool, path, mode) : ERR_IO;
 	}
 	if (error == ERR_VERSION)
 		tell(ret_message, spool, "has an index of another version of LMDB; remove its folder index",

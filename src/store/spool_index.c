@@ -15,8 +15,8 @@
 enum { INDEX_READERS = 8, INDEX_MODE = 0600 };
 static const uint64_t sign_bit = UINT64_C(1) << 63;
 
-static const char *const table_names[INDEX_TABLES] = {"message", "order",   "place", "end",  "pair",
-						      "domain",	 "segment", "aside", "state"};
+static const char *const table_names[INDEX_TABLES] = {"message", "order",   "place", "end",   "pair",
+						      "domain",	 "segment", "aside", "state", "gone"};
 
 struct index_txn {
 	struct spool_index *index;
@@ -26,6 +26,7 @@ struct index_txn {
 struct spool_index {
 	MDB_env *env;
 	MDB_dbi tables[INDEX_TABLES];
+	bool lacks_gone; /* read only, and of an older version */
 	MDB_txn *reading;
 	unsigned depth;
 	struct index_txn writing;
@@ -100,6 +101,10 @@ static int open_tables(struct spool_index *index, enum index_mode mode)
 		return error_of(result);
 	for (int i = 0; i < INDEX_TABLES; i++) {
 		result = mdb_dbi_open(txn, table_names[i], reads ? 0 : MDB_CREATE, &index->tables[i]);
+		if (result == MDB_NOTFOUND && i == INDEX_GONE) {
+			index->lacks_gone = true;
+			result = 0;
+		}
 		if (result != 0) {
 			mdb_txn_abort(txn);
 			return error_of(result);
@@ -240,6 +245,22 @@ struct index_key index_key_place_pair(uint64_t segment, struct slice name)
 	return key;
 }
 
+struct index_key index_key_gone(uint64_t id)
+{
+	struct index_key key = index_key_bytes(SLICE("m"));
+
+	add_u64(&key, id);
+	return key;
+}
+
+struct index_key index_key_gone_pair(struct slice name)
+{
+	struct index_key key = index_key_bytes(SLICE("p"));
+
+	add_bytes(&key, name);
+	return key;
+}
+
 struct index_key index_key_bytes(struct slice bytes)
 {
 	struct index_key key = {.size = 0};
@@ -292,6 +313,8 @@ int index_get(struct spool_index *index, enum index_table table, const struct in
 	      struct slice *ret_value)
 {
 	check(index->depth > 0);
+	if (table == INDEX_GONE && index->lacks_gone)
+		return ERR_MISSING;
 	return get(index->reading, index->tables[table], key, ret_value);
 }
 
@@ -424,6 +447,11 @@ int index_prune(struct index_txn *txn, enum index_table table, const struct inde
 	return result == MDB_NOTFOUND ? 0 : error_of(result);
 }
 
+int index_empty(struct index_txn *txn, enum index_table table)
+{
+	return error_of(mdb_drop(txn->txn, txn->index->tables[table], 0));
+}
+
 int index_commit(struct index_txn *txn)
 {
 	int error = error_of(mdb_txn_commit(txn->txn)); /* frees it in any case */
@@ -500,4 +528,32 @@ int index_get_state(struct spool_index *index, struct index_state *ret_state)
 		return ERR_CORRUPT;
 	*ret_state = state;
 	return 0;
+}
+
+static int check_rows(struct spool_index *index, enum index_table table, size_t key_size, size_t numbers)
+{
+	struct index_cursor *cursor = index_cursor_new(index, table);
+	struct index_key first = {.size = 0};
+	struct slice key, value;
+	int found = cursor != NULL ? index_seek(cursor, &first, &key, &value) : ERR_MEMORY;
+
+	for (; found == 1; found = index_next(cursor, &key, &value))
+		if (key.size != key_size || value.size < numbers * sizeof(uint64_t)) {
+			found = ERR_CORRUPT;
+			break;
+		}
+	index_cursor_free(cursor);
+	return found;
+}
+
+int index_check(struct spool_index *index)
+{
+	struct index_state state;
+	int error = index_get_state(index, &state);
+
+	if (error == ERR_MISSING || error == ERR_VERSION)
+		return 0; /* nothing yet, or not ours to judge */
+	if (error == 0)
+		error = check_rows(index, INDEX_SEGMENT, sizeof(uint64_t), 3);
+	return error == 0 ? check_rows(index, INDEX_DOMAIN, sizeof(uint32_t), 4) : error;
 }

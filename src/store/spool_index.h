@@ -15,6 +15,8 @@
  *   segment  u64 number                    u64 live, live bytes, bytes
  *   aside    u64 id                        entry
  *   state    "state"                       struct index_state, in that order
+ *   gone     'm', u64 id                   -                 while the index is made again from the log:
+ *            'p', key                                        what has ended or was removed
  */
 #ifndef STORE_SPOOL_INDEX_H
 #define STORE_SPOOL_INDEX_H
@@ -32,6 +34,7 @@ enum index_table {
 	INDEX_SEGMENT,
 	INDEX_ASIDE,
 	INDEX_STATE,
+	INDEX_GONE,
 	INDEX_TABLES,
 };
 
@@ -72,6 +75,8 @@ struct index_key index_key_order(uint32_t domain, uint64_t id);
 struct index_key index_key_end(int64_t ended_ms, uint64_t seq);
 struct index_key index_key_place(uint64_t segment, uint64_t id);
 struct index_key index_key_place_pair(uint64_t segment, struct slice key);
+struct index_key index_key_gone(uint64_t id);
+struct index_key index_key_gone_pair(struct slice key);
 struct index_key index_key_bytes(struct slice bytes); /* at most INDEX_KEY_MAX */
 uint64_t index_u64_at(struct slice key, size_t at);   /* big-endian; 0 when the key is too short */
 
@@ -99,7 +104,8 @@ nodiscard int index_put(struct index_txn *txn, enum index_table table, const str
 nodiscard int index_delete(struct index_txn *txn, enum index_table table,
 			   const struct index_key *key); /* ok if missing */
 nodiscard int index_txn_get(struct index_txn *txn, enum index_table table, const struct index_key *key,
-			    struct slice *ret_value); /* lent until the next change */
+			    struct slice *ret_value);			  /* lent until the next change */
+nodiscard int index_empty(struct index_txn *txn, enum index_table table); /* removes all of it */
 /* Removes up to max pairs with keys below the given one. */
 nodiscard int index_prune(struct index_txn *txn, enum index_table table, const struct index_key *below,
 			  size_t max);
@@ -114,6 +120,9 @@ void index_abort(struct index_txn *txn);
 nodiscard int index_copy(struct spool_index *index, const char *folder);
 
 nodiscard int index_put_state(struct index_txn *txn, const struct index_state *state);
+/* The rows without which nothing can begin are large enough. Within index_read_begin. ERR_CORRUPT, ERR_IO,
+ * ERR_MEMORY. */
+nodiscard int index_check(struct spool_index *index);
 /* ERR_MISSING: a new index. Within index_read_begin. */
 nodiscard int index_get_state(struct spool_index *index, struct index_state *ret_state);
 

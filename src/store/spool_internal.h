@@ -22,6 +22,7 @@ enum {
 	NOTES_MAX = 4096,  /* refusals at the door that wait to be written: more are dropped and counted */
 	NOTES_BATCH = 256, /* so many are written without waiting for company */
 	SPOOL_READ_MAX = BODY_BYTES_MAX,
+	UNREADABLE_MAX = 256,		  /* entries of the index that are remembered as such */
 	OVERLAY_BYTES = 32 * 1024 * 1024, /* memory of the overlay that makes a checkpoint due */
 };
 
@@ -147,11 +148,13 @@ struct spool {
 	struct counts counts;
 	struct store_totals totals; /* but for queued */
 	uint64_t last_id, end_seq;
-	int64_t wall_ms;	      /* the latest heard of: there is no clock here */
-	struct position applied;      /* end of the last record applied */
-	struct position checkpointed; /* position of the last checkpoint */
-	uint64_t since_checkpoint;    /* bytes of log */
-	uint64_t dead_bytes;	      /* of bodies that ended since the last checkpoint */
+	int64_t wall_ms;		     /* the latest heard of: there is no clock here */
+	struct position applied;	     /* end of the last record applied */
+	struct position checkpointed;	     /* position of the last checkpoint */
+	uint64_t since_checkpoint;	     /* bytes of log */
+	uint64_t dead_bytes;		     /* of bodies that ended since the last checkpoint */
+	uint64_t unreadable[UNREADABLE_MAX]; /* ids of entries of the index that make no sense, told once */
+	size_t unreadable_count;	     /* more than these are not remembered */
 	bool checkpointing, rebuilding, recovering, broken, reported_dead, reported_full, closing;
 
 	struct list reads, messages, rooms;
@@ -237,6 +240,11 @@ nodiscard int spool_apply(struct spool *spool, enum record_kind kind, struct sli
 /* The message as it is now; lent until the next write to the overlay or index_read_end. ERR_MISSING, ERR_IO.
  */
 nodiscard int spool_blob(struct spool *spool, uint64_t id, struct slice *ret_blob);
+/* The same, decoded into the arena. An entry that makes no sense is told, once, and counts as missing: it
+ * stays in the index and in all counts until a rebuild finds it in the log. ERR_MISSING, ERR_IO, ERR_MEMORY.
+ */
+nodiscard int spool_entry_now(struct spool *spool, uint64_t id, struct arena *arena,
+			      struct spool_entry *ret_entry);
 int spool_apply_forget(struct spool *spool, struct slice payload,
 		       struct outcome *outcome); /* spool_aside.c */
 nodiscard int spool_pair_now(struct spool *spool, struct slice key, struct slice *ret_value,

@@ -110,6 +110,10 @@ static int put_message(struct index_txn *txn, const struct overlay_entry *e, str
 		error = arena_copy(arena, blob, &copy);
 		if (error == 0)
 			error = spool_entry_decode(copy, arena, &old);
+		if (error == ERR_CORRUPT) { /* its other keys stay; they lead nowhere */
+			had = false;
+			error = index_delete(txn, INDEX_MESSAGE, &key);
+		}
 		if (error != 0)
 			return error;
 	}
@@ -154,7 +158,7 @@ static int put_pair(struct index_txn *txn, const struct overlay_pair *p, struct 
 	if (error == 0) {
 		struct wire_reader r = wire_reader(old);
 		place = index_key_place_pair(wire_read_u64(&r), p->node.key);
-		error = index_delete(txn, INDEX_PLACE, &place);
+		error = wire_ok(&r) ? index_delete(txn, INDEX_PLACE, &place) : 0;
 	}
 	if (error != 0 && error != ERR_MISSING)
 		return error;
@@ -235,6 +239,27 @@ static int put_tables(struct index_txn *txn, const struct checkpoint *job, struc
 	return error;
 }
 
+/* A copy that compaction made may follow in the log: it must not be taken for all there is. */
+static int put_gone(struct index_txn *txn, const struct overlay *overlay)
+{
+	int error = 0;
+
+	for (struct map_node *node = NULL;
+	     error == 0 && (node = map_next(&overlay->entries, node)) != NULL;) {
+		const struct overlay_entry *e = container_of(node, struct overlay_entry, node);
+		struct index_key key = index_key_gone(e->id);
+		if (e->gone)
+			error = index_put(txn, INDEX_GONE, &key, SLICE(""));
+	}
+	for (struct map_node *node = NULL; error == 0 && (node = map_next(&overlay->pairs, node)) != NULL;) {
+		const struct overlay_pair *p = container_of(node, struct overlay_pair, node);
+		struct index_key key = index_key_gone_pair(p->node.key);
+		if (p->value.size == 0)
+			error = index_put(txn, INDEX_GONE, &key, SLICE(""));
+	}
+	return error;
+}
+
 static int put_all(struct index_txn *txn, const struct checkpoint *job)
 {
 	struct buffer scratch;
@@ -247,6 +272,8 @@ static int put_all(struct index_txn *txn, const struct checkpoint *job)
 		error = put_ends(txn, job);
 	if (error == 0)
 		error = put_tables(txn, job, &scratch);
+	if (error == 0)
+		error = job->state.rebuilding ? put_gone(txn, job->overlay) : index_empty(txn, INDEX_GONE);
 	if (error == 0)
 		error = index_put_state(txn, &job->state);
 	buffer_deinit(&scratch);

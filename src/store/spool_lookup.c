@@ -81,14 +81,10 @@ static int merge_next(struct merge *m, uint64_t *ret_id)
 static int look_up(struct spool *spool, uint64_t id, struct arena *arena, struct store_entry *ret_entry)
 {
 	struct spool_entry entry;
-	struct slice blob;
-	int error = spool_blob(spool, id, &blob);
+	int error = spool_entry_now(spool, id, arena, &entry);
 
 	if (error != 0)
 		return error == ERR_MISSING ? 0 : error;
-	error = spool_entry_decode(blob, arena, &entry);
-	if (error != 0)
-		return error;
 	*ret_entry = entry.entry;
 	return 1;
 }

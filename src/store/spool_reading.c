@@ -72,12 +72,10 @@ static void give_bytes(struct spool *spool, const struct spool_read *read, int e
 static bool answer_body(struct spool *spool, struct spool_read *read)
 {
 	struct spool_entry entry;
-	struct slice blob, bytes = SLICE("");
-	int error = spool_blob(spool, read->id, &blob);
+	struct slice bytes = SLICE("");
 
 	arena_reset(&spool->arena);
-	if (error == 0)
-		error = spool_entry_decode(blob, &spool->arena, &entry);
+	int error = spool_entry_now(spool, read->id, &spool->arena, &entry);
 	if (error == 0)
 		error = spool_body_ask(spool, &entry, read->offset, read->max, read, &bytes);
 	if (error == ERR_BUSY) {

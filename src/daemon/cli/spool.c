@@ -236,12 +236,14 @@ static int finish_rebuild(struct rebuild *r)
 	}
 	r->log.store->ops->count(r->log.store, 0, &held);
 	tool_close(&r->old);
-	tool_close(&r->log);
+	/* While the lock is held: nobody may begin with the old index meanwhile. The new one is true at any
+	 * time, and what its last checkpoint will add goes into the same file. */
 	if (exchange(r->log.path, kept, sizeof(kept)) != 0) {
 		(void)fprintf(stderr, "restante spool rebuild: %s/index.new cannot be put in its place: %s\n",
 			      r->log.path, strerror(errno));
 		return CLI_FAILED;
 	}
+	tool_close(&r->log);
 	tell(r, &held, kept);
 	return CLI_OK;
 }

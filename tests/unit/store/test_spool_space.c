@@ -412,6 +412,44 @@ static void a_snapshot_is_of_one_instant(void **state)
 	space_close(&s);
 }
 
+/* A message ends while compaction copies it: the copy behind its end in the log counts for nothing, also when
+ * the index is made again with a checkpoint between the two. */
+static void a_copy_of_what_has_ended_is_no_message(void **state)
+{
+	enum { LARGE = 200 * 1024 };
+	struct space s = {.world = spool_world_make()};
+	static const uint32_t domain = 1;
+	static char body[LARGE];
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+
+	(void)state;
+	s.world->config.slack_bytes = 1;
+	s.world->config.segment_bytes = 512 * 1024;
+	s.world->config.keep_files = true; /* the log has everything */
+	space_open(&s);
+	struct spool *spool = spool_of(s.c.store);
+	churn(&s, 1, 200);
+	assert_int_equal(help_commit(&s.c, 1000, &e, SLICE(""), slice_make(body, LARGE)).result, STORE_OK);
+	churn(&s, 2000, 200);
+	for (uint64_t id = 3000; spool->compaction.copy == NULL || spool->compaction.entry.entry.id != 1000;
+	     id++) {
+		assert_true(id < 9000);
+		churn(&s, id, 1);
+	}
+	end_message(&s, 1000);
+	for (int i = 0; i < 1000 && spool->compaction.copy != NULL; i++)
+		s.c.store->ops->poll(s.c.store);
+	churn(&s, 10000, 20);
+	s.c.store->ops->close(s.c.store);
+	disk_index_forget(&s.world->index);
+	s.world->config.checkpoint_bytes = 1; /* between any two group commits */
+	space_open(&s);
+	assert_int_equal(help_find(&s.c, 1000)->count, 0);
+	assert_int_equal(help_walk(&s.c, 0, 0, 10)->count, 0);
+	space_close(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +461,7 @@ int main(void)
 	    cmocka_unit_test(one_that_stays_does_not_hold_the_space_of_all),
 	    cmocka_unit_test(idle_it_does_nothing),
 	    cmocka_unit_test(a_lone_end_outlives_its_neighbours),
+	    cmocka_unit_test(a_copy_of_what_has_ended_is_no_message),
 	};
 
 	return cmocka_run_group_tests_name("spool space", tests, NULL, NULL);

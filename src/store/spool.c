@@ -131,7 +131,7 @@ bool spool_work(struct store *store)
 	bool wrote, kept, read = false;
 
 	check(!spool->config.threads);
-	wrote = writer_step(&spool->writer);
+	wrote = writer_step(&spool->writer) > 0;
 	kept = keeper_step(&spool->keeper);
 	while (reader_step(&spool->reader))
 		read = true;

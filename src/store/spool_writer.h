@@ -25,7 +25,8 @@ nodiscard int writer_start(struct spool_writer *writer, bool threaded, void (*wa
 void writer_stop(struct spool_writer *writer, bool abandon);
 
 void writer_queue(struct spool_writer *writer, struct spool_write *write);
-bool writer_step(struct spool_writer *writer); /* one group commit; false: nothing was queued */
+uint32_t
+writer_step(struct spool_writer *writer); /* one group commit; how many writes: 0, nothing was queued */
 /* Moves what is finished to the end of done, in order. wait: blocks until something is, or nothing is under
  * way. */
 void writer_take_done(struct spool_writer *writer, struct list *done, bool wait);

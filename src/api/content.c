@@ -1,9 +1,7 @@
 /* The bytes of a message, to a client of any speed, through a window of API_CONTENT_WINDOW bytes.
  *
  * The relay gives the bytes as fast as it reads them and can be stopped, not paused. So it is stopped when
- * the window is full, and once the client has taken the window the message is read again from its start and
- * what was sent is passed over. A message of 50 MiB is read some six times over in this way, and only when
- * the client wants all of it.
+ * the window is full, and goes on from there once the client has taken it.
  */
 #include <string.h>
 
@@ -19,10 +17,6 @@ static bool content_piece(void *owner, struct slice bytes)
 
 	if (!request_wanted(request))
 		return false;
-	size_t passed = content->skip < bytes.size ? (size_t)content->skip : bytes.size;
-	content->skip -= passed;
-	bytes = slice_from(bytes, passed);
-
 	struct slice taken = slice_upto(bytes, API_CONTENT_WINDOW - buffer_size(&request->body));
 	if (buffer_add(&request->body, taken) != 0)
 		content->failed = true;
@@ -32,12 +26,13 @@ static bool content_piece(void *owner, struct slice bytes)
 
 static void content_done(void *owner, const struct admin_result *result);
 
-static void fill(struct request *request)
+static void fill(struct request *request, uint64_t from)
 {
 	request_ask(request);
 	request->content_type = "message/rfc822";
 	request->content.stopped = false;
-	admin_message_cat(request->api->relay, request->content.id, content_piece, content_done, request);
+	admin_message_cat(request->api->relay, request->content.id, from, content_piece, content_done,
+			  request);
 }
 
 /* A failure behind the first window cuts the response short, which the client notices by the missing last
@@ -77,8 +72,7 @@ static ssize_t read_content(void *owner, uint64_t position, char *to, size_t siz
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (held.size == 0) {
 		if (request->state != REQUEST_WAITING) {
-			request->content.skip = position;
-			fill(request);
+			fill(request, position);
 			MHD_suspend_connection(request->connection);
 		}
 		return 0;
@@ -107,5 +101,5 @@ void handle_message_content(struct request *request)
 	}
 	request->api->contents++;
 	request->content.counted = true;
-	fill(request);
+	fill(request, 0);
 }

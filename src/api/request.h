@@ -36,7 +36,6 @@ enum { REQUEST_SUBJECT_MAX = RELAY_DOMAIN_NAME_MAX + 1 };
 
 struct request_content { /* of a message that is sent piece by piece; see content.c */
 	uint64_t id;
-	uint64_t skip; /* bytes that were taken before, to be passed over */
 	bool counted;  /* in api->contents */
 	bool stopped;  /* the window was full */
 	bool whole;    /* the last byte is in the window */

@@ -144,9 +144,10 @@ void admin_trace(struct relay *relay, const struct admin_trace_filter *filter,
 void admin_message_show(struct relay *relay, uint64_t id,
 			void (*message)(void *owner, const struct admin_message_view *view), admin_done *done,
 			void *owner);
-/* The stored bytes in order: piece for each part, then done once. piece returns false to stop. */
-void admin_message_cat(struct relay *relay, uint64_t id, bool (*piece)(void *owner, struct slice bytes),
-		       admin_done *done, void *owner);
+/* The stored bytes from offset on, in order: piece for each part, then done once. piece returns false to
+ * stop. */
+void admin_message_cat(struct relay *relay, uint64_t id, uint64_t offset,
+		       bool (*piece)(void *owner, struct slice bytes), admin_done *done, void *owner);
 void admin_message_release(struct relay *relay, uint64_t id, admin_done *done,
 			   void *owner); /* try again at once */
 void admin_message_remove(struct relay *relay, uint64_t id, admin_done *done,

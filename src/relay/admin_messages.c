@@ -261,14 +261,15 @@ static void read_on(struct message_request *m)
 	relay->ports.store->ops->read(relay->ports.store, m->id, m->offset, CAT_PIECE_BYTES, read_piece, m);
 }
 
-void admin_message_cat(struct relay *relay, uint64_t id, bool (*piece)(void *owner, struct slice bytes),
-		       admin_done *done, void *owner)
+void admin_message_cat(struct relay *relay, uint64_t id, uint64_t offset,
+		       bool (*piece)(void *owner, struct slice bytes), admin_done *done, void *owner)
 {
 	struct message_request *m = new_message_request(relay, id, done, owner);
 
 	if (m == NULL)
 		return;
 	m->piece = piece;
+	m->offset = offset;
 	read_on(m);
 }
 

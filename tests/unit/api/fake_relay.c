@@ -16,7 +16,7 @@ enum call_kind { CALL_PLAIN, CALL_QUEUE, CALL_TRACE, CALL_SHOW, CALL_CAT };
 struct call {
 	struct list link;
 	enum call_kind kind;
-	uint64_t id;
+	uint64_t id, offset;
 	size_t limit;
 	int error; /* instead of the relay's result */
 	void (*message)(void *owner, const struct admin_message_view *view);
@@ -303,12 +303,13 @@ void admin_message_show(struct relay *relay, uint64_t id,
 	call->id = id;
 }
 
-void admin_message_cat(struct relay *relay, uint64_t id, bool (*piece)(void *owner, struct slice bytes),
-		       admin_done *done, void *owner)
+void admin_message_cat(struct relay *relay, uint64_t id, uint64_t offset,
+		       bool (*piece)(void *owner, struct slice bytes), admin_done *done, void *owner)
 {
-	hear(relay, "cat %" PRIu64, id);
+	hear(relay, "cat %" PRIu64 " from %" PRIu64, id, offset);
 	struct call *call = add_call(relay, CALL_CAT, done, owner);
 	call->piece = piece;
+	call->offset = offset;
 	call->id = id;
 }
 
@@ -412,7 +413,7 @@ static void answer_cat(struct relay *relay, struct call *call)
 {
 	char bytes[PIECE_BYTES];
 
-	for (uint64_t offset = 0; offset < relay->content_bytes;) {
+	for (uint64_t offset = call->offset; offset < relay->content_bytes;) {
 		size_t size = PIECE_BYTES;
 		if (relay->fail_content_at > 0 && offset >= relay->fail_content_at) {
 			call->error = ERR_CORRUPT;

@@ -93,7 +93,7 @@ static const struct {
     {"GET", "/v1/trace", NULL, "trace recipient= sender= message_id= since=0 limit=100", 200},
     {"GET", "/v1/trace?recipient=a@b&sender=c@d&message_id=%3C1@x%3E&since=2023-11-14&limit=5", NULL,
      "trace recipient=a@b sender=c@d message_id=<1@x> since=1699920000000 limit=5", 200},
-    {"GET", "/v1/messages/00000000000Z8/content", NULL, "cat 1000", 200},
+    {"GET", "/v1/messages/00000000000Z8/content", NULL, "cat 1000 from 0", 200},
 };
 
 static void test_changes(void **state)

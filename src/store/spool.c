@@ -406,7 +406,8 @@ static int start(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 	    .checkpointed = c->checkpointed,
 	    .checkpointed_owner = c->checkpointed_owner,
 	};
-	/* Inline at first, and without spares: a file of an earlier life is not used again. */
+	/* Inline at first, and without spares, but for one that stands in for a reserve that is used up. */
+	spool->keeper.spares_max = log_lacks_reserve(&spool->writer.log);
 	error = keeper_start(&spool->keeper, false);
 	if (error == 0) {
 		error = spool_recover(spool, &next_segment, ret_message);
@@ -414,7 +415,9 @@ static int start(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 	}
 	if (error != 0)
 		return error;
-	log_set_next(&spool->writer.log, next_segment);
+	bool goes_on = !c->read_only && spool->applied.offset > 0;
+	if (!goes_on || log_go_on(&spool->writer.log, spool->applied) < 0)
+		log_set_next(&spool->writer.log, next_segment);
 	if (c->read_only)
 		only_look(spool);
 	spool->keeper.stopping = false;

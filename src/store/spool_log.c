@@ -100,8 +100,8 @@ void log_look_at_space(struct spool_log *log, struct log_space *ret_space)
 	*ret_space = (struct log_space){
 	    .free_bytes = free_bytes > log->reserve_bytes ? free_bytes - log->reserve_bytes : 0,
 	    .spare_bytes = (uint64_t)log->spare_count * log->segment_bytes,
-	    .full = atomic_load(&log->full),
-	    .reserve_gone = log->reserve_bytes > 1 && !log->reserved,
+	    .full = atomic_load(&log->full) ||
+		    free_bytes<log->reserve_bytes, .reserve_gone = log->reserve_bytes> 1 && !log->reserved,
 	};
 	pthread_mutex_unlock(&log->lock);
 }
@@ -157,6 +157,25 @@ void log_set_next(struct spool_log *log, uint64_t next_segment)
 	log->tail = (struct position){.segment = next_segment - 1, .offset = 0};
 }
 
+int log_go_on(struct spool_log *log, struct position tail)
+{
+	char name[FILE_NAME_SIZE];
+
+	check(log->file < 0);
+	log_name(tail.segment, name);
+	int file = log->files.ops->open(log->files.context, name, FILE_WRITE);
+	if (file < 0)
+		return file;
+	log->file = file;
+	log->tail = tail;
+	return 0;
+}
+
+bool log_lacks_reserve(struct spool_log *log)
+{
+	return wants_reserve(log) && !log_has_reserve(log);
+}
+
 void log_deinit(struct spool_log *log)
 {
 	if (log->file >= 0)
@@ -166,6 +185,22 @@ void log_deinit(struct spool_log *log)
 
 /* --- segments ------------------------------------------------------------------------------------ */
 
+/* Blocks, and not only a name. */
+static bool has_blocks(const struct spool_log *log, uint64_t segment)
+{
+	const struct file_system *f = &log->files;
+	char name[FILE_NAME_SIZE];
+	uint64_t size = 0;
+
+	log_name(segment, name);
+	int file = f->ops->open(f->context, name, FILE_READ);
+	if (file < 0)
+		return false;
+	int error = f->ops->size(f->context, file, &size);
+	f->ops->close(f->context, file);
+	return error == 0 && size >= log->segment_bytes / 4;
+}
+
 bool log_give_spare(struct spool_log *log, uint64_t segment, uint32_t spares_max)
 {
 	pthread_mutex_lock(&log->lock);
@@ -173,12 +208,23 @@ bool log_give_spare(struct spool_log *log, uint64_t segment, uint32_t spares_max
 	 * is used. */
 	uint32_t max = spares_max < LOG_SPARES_MAX ? spares_max : LOG_SPARES_MAX;
 	if (atomic_load(&log->full))
-		max = wants_reserve(log) && !log->reserved && max > 0;
+		max = wants_reserve(log) && !log->reserved && max > 0 && has_blocks(log, segment);
 	bool taken = log->spare_count < max;
 	if (taken)
 		log->spares[log->spare_count++] = segment;
 	pthread_mutex_unlock(&log->lock);
 	return taken;
+}
+
+bool log_is_spare(struct spool_log *log, uint64_t segment)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&log->lock);
+	for (uint32_t i = 0; i < log->spare_count; i++)
+		found = found || log->spares[i] == segment;
+	pthread_mutex_unlock(&log->lock);
+	return found;
 }
 
 uint32_t log_spares(struct spool_log *log)

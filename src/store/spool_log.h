@@ -67,6 +67,9 @@ nodiscard int log_init(struct spool_log *log, const struct file_system *files, u
 		       uint64_t reserve_bytes);
 /* Before the first commit: the next segment gets this number. */
 void log_set_next(struct spool_log *log, uint64_t next_segment);
+/* Instead: the log goes on in a segment of an earlier life, behind its last record. -errno. */
+nodiscard int log_go_on(struct spool_log *log, struct position tail);
+bool log_lacks_reserve(struct spool_log *log); /* it is to have one, and has none */
 void log_deinit(struct spool_log *log);
 
 /* One group commit: sets result, reason and place of each write. At most LOG_BATCH_OPS of them. */
@@ -77,6 +80,7 @@ bool log_name_parse(const char *name, uint64_t *ret_segment);
 
 /* From the keeper: takes the file of a freed segment for reuse; false: enough of them. */
 bool log_give_spare(struct spool_log *log, uint64_t segment, uint32_t spares_max);
+bool log_is_spare(struct spool_log *log, uint64_t segment);
 uint32_t log_spares(struct spool_log *log);
 /* Gives the reserve back to the file system, the last resort of the index; false: there is none left. */
 bool log_release_reserve(struct spool_log *log);

@@ -50,7 +50,8 @@ int spool_begin(struct store *store, uint64_t size_hint_bytes, struct store_mess
 
 	if (spool_dead(spool))
 		return ERR_IO;
-	if (atomic_load(&log->full))
+	/* That little is left may have been seen by somebody who only looked. */
+	if (atomic_load(&log->full) || atomic_load(&log->free_bytes) < spool->config.reserve_bytes)
 		log_check_space(log);
 	if (atomic_load(&log->full) ||
 	    size_hint_bytes + spool->config.reserve_bytes > atomic_load(&log->free_bytes))

@@ -4,9 +4,11 @@
  * no valid record of a later group commit follows: nobody was told that it was done. A bad piece in the
  * middle is kept in a file, reported, and reading goes on at the next valid record.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "store/spool_recovery.h"
@@ -125,13 +127,15 @@ static int list_segments(struct recovery *r)
 static void remove_leftovers(struct recovery *r)
 {
 	const struct file_system *f = &r->spool->files;
+	struct spool_log *log = &r->spool->writer.log;
 	char name[FILE_NAME_SIZE];
 
 	if (r->spool->config.keep_files)
 		return;
 	for (size_t i = 0; i < r->segment_count; i++) {
 		const struct segment *s = segments_find(&r->spool->segments, r->segments[i]);
-		if (s != NULL && !s->gone)
+		if ((s != NULL && !s->gone) || log_is_spare(log, r->segments[i]) ||
+		    log_give_spare(log, r->segments[i], r->spool->keeper.spares_max))
 			continue;
 		log_name(r->segments[i], name);
 		(void)f->ops->unlink(f->context, name);
@@ -217,16 +221,73 @@ static int recover(struct recovery *r, uint64_t *ret_next_segment)
 	return 0;
 }
 
-/* The tail is not read twice: a checkpoint closes it, and the next record goes into a new segment. */
-static int close_tail(struct spool *spool, uint64_t next_segment)
+/* What follows the last record may be the rest of a group commit that nobody was told of: it must not be
+ * taken for a part of the next one. What is zero already is left alone: it may be a preallocated block. */
+static int blank_rest(struct recovery *r, int file, uint64_t offset, uint64_t size)
 {
+	const struct file_system *f = &r->spool->files;
+	int error = 0;
+
+	while (error == 0 && offset < size) {
+		size_t wanted = size - offset < WINDOW_BYTES ? (size_t)(size - offset) : WINDOW_BYTES;
+		ssize_t got = f->ops->pread(f->context, file, r->window, wanted, offset);
+		if (got <= 0)
+			return got < 0 ? (int)got : -EIO;
+		bool zero = r->window[0] == 0 && memcmp(r->window, r->window + 1, (size_t)got - 1) == 0;
+		if (!zero) {
+			memset(r->window, 0, (size_t)got);
+			struct iovec piece = {.iov_base = r->window, .iov_len = (size_t)got};
+			error = file_write_all(f, file, &piece, 1, offset);
+		}
+		offset += (uint64_t)got;
+	}
+	return error == 0 ? f->ops->fdatasync(f->context, file) : error;
+}
+
+/* A reserve that was used before the crash is the log's tail now, and most of its blocks are not written: on
+ * a full disk there are no others. So the log goes on in it, and not in a new segment. */
+static bool can_go_on(struct recovery *r)
+{
+	struct spool *spool = r->spool;
+	const struct file_system *f = &spool->files;
+	struct position tail = spool->applied;
+	char name[FILE_NAME_SIZE];
+	uint64_t size = 0;
+
+	if (!log_lacks_reserve(&spool->writer.log) || r->segment_count == 0 ||
+	    r->segments[r->segment_count - 1] != tail.segment || tail.offset == 0 ||
+	    tail.offset >= spool->config.segment_bytes ||
+	    segments_find(&spool->segments, tail.segment) == NULL)
+		return false;
+	log_name(tail.segment, name);
+	int file = f->ops->open(f->context, name, FILE_WRITE);
+	if (file < 0)
+		return false;
+	int error = f->ops->size(f->context, file, &size);
+	if (error == 0 && size <= tail.offset)
+		error = -ENOSPC;
+	if (error == 0)
+		error = blank_rest(r, file, tail.offset, size);
+	f->ops->close(f->context, file);
+	return error == 0;
+}
+
+/* The tail is not read twice: a checkpoint closes it, and the next record goes into a new segment. Where
+ * there is no room for one, the checkpoint waits (the overlay has it all), and what can be done is done. */
+static int close_tail(struct recovery *r, uint64_t next_segment)
+{
+	struct spool *spool = r->spool;
+
 	if (spool->applied.segment == next_segment && spool->applied.offset == 0 &&
 	    overlay_empty(spool->active) && !spool->rebuilding)
 		return 0;
+	bool made_again = spool->rebuilding;
 	spool->rebuilding = false;
 	spool->recovering = false; /* from here on, what is dead may be freed */
-	spool->applied = (struct position){.segment = next_segment, .offset = 0};
-	return spool_checkpoint_now(spool);
+	if (made_again || !can_go_on(r))
+		spool->applied = (struct position){.segment = next_segment, .offset = 0};
+	int error = spool_checkpoint_now(spool);
+	return error == ERR_LIMIT && !made_again ? 0 : error;
 }
 
 int spool_recover(struct spool *spool, uint64_t *ret_next_segment, char ret_message[SPOOL_MESSAGE_SIZE])
@@ -242,7 +303,7 @@ int spool_recover(struct spool *spool, uint64_t *ret_next_segment, char ret_mess
 		index_read_end(spool->index);
 	}
 	if (error == 0 && spool_index_writable(spool))
-		error = close_tail(spool, *ret_next_segment);
+		error = close_tail(&r, *ret_next_segment);
 	if (error == 0)
 		remove_leftovers(&r);
 	spool->recovering = false;

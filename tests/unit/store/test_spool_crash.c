@@ -476,6 +476,44 @@ static void it_drains_while_others_keep_the_disk_full(void **state)
 	spool_world_destroy(w);
 }
 
+/* The reserve is the log's tail when the process dies, and a pair that lives keeps it from being freed: there
+ * are no blocks but those that it has left. */
+static void it_starts_and_drains_on_a_full_disk(void **state)
+{
+	enum { LIMIT = 600 * 1024, RESERVE = 64 * 1024 };
+	struct spool_world *w = spool_world_make();
+	struct store_message *message;
+	char key[] = "k0";
+
+	(void)state;
+	disk_set_limit(w->disk, LIMIT);
+	w->config.reserve_bytes = RESERVE;
+	struct contract c = {.store = spool_world_open(w), .backend = &help_plain};
+	uint64_t count = fill(w, &c), id = 1;
+	assert_true(count > 20);
+	for (int life = 0; life < 8; life++) {
+		disk_set_limit(w->disk, disk_used(w->disk));
+		key[1] = (char)('0' + life);
+		assert_int_equal(help_put(&c, slice_of(key), SLICE("lives")).result, STORE_OK);
+		for (uint64_t until = id + 2; id < until; id++)
+			assert_int_equal(help_amend(&c, id, 0, 0, STORE_DELIVERED, "250 ok", 5).result,
+					 STORE_OK);
+		spool_crash(c.store);
+		disk_set_limit(w->disk, disk_used(w->disk));
+		c.store = spool_world_open(w);
+		assert_non_null(c.store);
+		help_totals(&c, count, count - id + 1, id - 1);
+		assert_int_equal(c.store->ops->begin(c.store, 1000, &message), ERR_LIMIT);
+	}
+	for (; id <= count; id++) {
+		disk_set_limit(w->disk, disk_used(w->disk));
+		assert_int_equal(help_amend(&c, id, 0, 0, STORE_DELIVERED, "250 ok", 5).result, STORE_OK);
+	}
+	help_totals(&c, count, 0, count);
+	c.store->ops->close(c.store);
+	spool_world_destroy(w);
+}
+
 static void dead_segments_are_given_back(void **state)
 {
 	struct spool_world *w = spool_world_make();
@@ -558,6 +596,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(undone_it_stays_undone_without_the_index),
 	    cmocka_unit_test(a_full_disk_still_drains),
 	    cmocka_unit_test(it_drains_while_others_keep_the_disk_full),
+	    cmocka_unit_test(it_starts_and_drains_on_a_full_disk),
 	    cmocka_unit_test(dead_segments_are_given_back),
 	    cmocka_unit_test(files_stay_within_their_budget),
 	};

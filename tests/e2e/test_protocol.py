@@ -174,6 +174,19 @@ class Commands(Case):
             talk.socket.shutdown(socket.SHUT_RDWR)
         wait_until(destination.count, 20, 'it arrives')
 
+    def test_client_closes_its_side_after_the_dot(self):
+        """It hears what became of its message all the same, so that it does not send it again."""
+        relay = self.relay('--domain', 'example.com=127.0.0.1:1').start()
+        for lines in (1, 1, 1, 20000):
+            with Talk(relay) as talk:
+                talk.open_data()
+                talk.socket.sendall(MAIL + b'y\r\n' * lines + b'.\r\nQUIT\r\n')
+                talk.socket.shutdown(socket.SHUT_WR)
+                self.assertIn('accepted as', talk.reply())
+                self.assertTrue(talk.reply().startswith('221'))
+                self.assertTrue(talk.closed())
+        self.assertEqual(relay.held(), 4)
+
     def test_client_leaves_before_the_dot(self):
         relay, destination = self.pair()
         with Talk(relay) as talk:

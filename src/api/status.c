@@ -44,6 +44,9 @@ static void write_domain_view(struct json_writer *w, const char *key, const stru
 	jw_uint(w, "share_percent", view->share_percent);
 	jw_uint(w, "share_bytes", view->share_bytes);
 	jw_bool(w, "share_used_up", view->share_used_up);
+	jw_bool(w, "expires_soon", view->expires_soon);
+	jw_double(w, "expires_s", view->expires_s);
+	jw_uint(w, "grace_messages", view->grace.messages);
 	jw_uint(w, "refused_for_room", view->refused_for_room);
 	jw_uint(w, "known_recipients", view->known_recipients);
 	jw_end(w);

@@ -62,6 +62,7 @@ enum {
 	STORE_NOTIFY_SUCCESS = 1u << 1,
 	STORE_NOTIFY_FAILURE = 1u << 2,
 	STORE_NOTIFY_DELAY = 1u << 3,
+	STORE_TAKEN_BACK = 1u << 8, /* not of NOTIFY: set by the store when it is taken back out of grace */
 };
 
 enum store_recipient_state {
@@ -77,7 +78,7 @@ struct store_recipient {
 	struct slice forward_path; /* mailbox as received, without <> */
 	struct slice orcpt;	   /* as received (RFC 3461), or empty */
 	uint32_t domain;	   /* number (relay/domains.h gives them), never 0, below STORE_GRACE */
-	uint32_t notify;	   /* STORE_NOTIFY_* */
+	uint32_t notify;	   /* STORE_NOTIFY_*, STORE_TAKEN_BACK */
 	/* what amend changes: */
 	enum store_recipient_state state;
 	uint8_t reason;	       /* of the last deferral or refusal: a number of the relay's; 0: none known */
@@ -86,6 +87,13 @@ struct store_recipient {
 	struct slice
 	    last_reply; /* of the server or our own words, or empty; at most STORE_REPLY_MAX bytes kept */
 };
+
+/* It has ended, and its message is kept all the same: see struct store_change. */
+static inline bool store_in_grace(const struct store_recipient *recipient)
+{
+	return (recipient->state == STORE_REFUSED || recipient->state == STORE_EXPIRED) &&
+	       recipient->not_before_ms > 0;
+}
 
 enum {
 	STORE_RECIPIENT_MAX = 1000, /* of one message; contract for every implementation */

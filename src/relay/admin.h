@@ -38,6 +38,9 @@ struct admin_domain_view {
 	uint32_t share_percent;	   /* of the spool that it may hold */
 	uint64_t share_bytes;	   /* the same; 0: the store has no limit */
 	bool share_used_up;	   /* its senders are told to come again */
+	double expires_s;	   /* until its oldest mail expires; < 0: it holds none */
+	bool expires_soon;	   /* time to do something about it */
+	struct store_counts grace; /* what has expired or was refused, and is kept for a while */
 	uint64_t refused_for_room; /* recipients, since start */
 	uint32_t known_recipients; /* that its server was seen to accept, see known.h */
 };

@@ -69,6 +69,8 @@ static bool holds_mail(const struct domain *domain)
 	struct store *store = domain->relay->ports.store;
 
 	store->ops->count(store, domain->number, &held);
+	if (held.messages == 0) /* nobody else may get its number while something is in grace there */
+		store->ops->count(store, STORE_GRACE | domain->number, &held);
 	return held.messages > 0;
 }
 
@@ -418,6 +420,14 @@ void admin_domain_remove(struct relay *relay, struct slice name, admin_done *don
 		    relay, done, owner, ERR_STATE,
 		    "%s holds %llu messages: deliver them, or remove them with `restante message rm`, first",
 		    domain->name, (unsigned long long)held.messages);
+		return;
+	}
+	if (holds_mail(domain)) {
+		admin_request_answer(
+		    relay, done, owner, ERR_STATE,
+		    "mail for %s that has ended is kept for some days yet: `restante trace` shows its "
+		    "ids, release it or remove it with `restante message`, or wait",
+		    domain->name);
 		return;
 	}
 	if (domain->removing || domain->discovered != NULL || domain->puts > 0) {

@@ -22,7 +22,7 @@ int admin_show_entry(const struct relay *relay, const struct store_entry *entry,
 		return ERR_MEMORY;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct store_recipient *r = &entry->envelope.recipients[i];
-		if (r->state != STORE_QUEUED)
+		if (r->state != STORE_QUEUED && !store_in_grace(r))
 			continue;
 		admin_reason(relay, entry, r, view.recipients[i].reason, sizeof(view.recipients[i].reason));
 		admin_next_event(relay, entry, r, view.recipients[i].next_event,
@@ -301,11 +301,7 @@ static bool in_transit(const struct relay *relay, const struct store_entry *entr
 {
 	for (uint32_t i = 0; i < entry->envelope.recipient_count; i++) {
 		const struct domain *domain = domain_by_number(relay, entry->envelope.recipients[i].domain);
-		if (domain == NULL)
-			continue;
-		struct map_node *item =
-		    map_find(&domain->queue.items, slice_make(&entry->id, sizeof(entry->id)));
-		if (item != NULL && !list_linked(&container_of(item, struct item, by_id)->in_end))
+		if (domain != NULL && queue_sends(domain, entry->id))
 			return true;
 	}
 	return false;
@@ -332,10 +328,14 @@ static void change_found(struct message_request *m, const struct store_entry *en
 		struct domain *domain = domain_by_number(relay, r->domain);
 		if (domain != NULL)
 			queue_forget(domain, entry->id);
-		if (r->state != STORE_QUEUED)
+		if (r->state != STORE_QUEUED && !store_in_grace(r))
 			continue;
-		m->changes[count++] = (struct store_change){
-		    .recipient = i, .state = state, .attempts = r->attempts, .reply = reply};
+		m->changes[count++] = (struct store_change){.recipient = i,
+							    .state = state,
+							    .of_grace = r->state != STORE_QUEUED,
+							    .reason = r->reason,
+							    .attempts = r->attempts,
+							    .reply = reply};
 		if (m->domain_count < STORE_RECIPIENT_MAX)
 			m->domains[m->domain_count++] = r->domain;
 	}

@@ -137,6 +137,11 @@ static void show_domain(const struct domain *domain,
 	    .known_recipients = domain->known != NULL ? domain->known->count : 0,
 	};
 	count(domain->relay, domain->number, &view.held);
+	count(domain->relay, STORE_GRACE | domain->number, &view.grace);
+	view.expires_s = -1;
+	if (view.held.messages > 0)
+		view.expires_s = (double)ends_expires_in_ms(domain, view.held.oldest_ms) / 1000;
+	view.expires_soon = view.held.messages > 0 && ends_warns(domain, view.held.oldest_ms);
 	show(owner, &view);
 }
 
@@ -214,7 +219,12 @@ void admin_reason(const struct relay *relay, const struct store_entry *entry,
 {
 	const struct domain *domain = domain_by_number(relay, recipient->domain);
 
-	if (domain == NULL) {
+	if (recipient->state != STORE_QUEUED) { /* in grace */
+		(void)snprintf(ret_text, size, "%s: %.*s",
+			       recipient->state == STORE_EXPIRED ? "its hold time was over"
+								 : "its server refused it",
+			       SLICE_ARG(recipient->last_reply));
+	} else if (domain == NULL) {
 		(void)snprintf(ret_text, size, "its domain is not served any more");
 	} else if (domain->flow.state != DOMAIN_OPEN) {
 		(void)snprintf(ret_text, size, "%s is %s%s%s", domain->name,
@@ -263,7 +273,10 @@ void admin_next_event(const struct relay *relay, const struct store_entry *entry
 {
 	const struct domain *domain = domain_by_number(relay, recipient->domain);
 
-	if (domain == NULL) {
+	if (recipient->state != STORE_QUEUED) {
+		say_in(ret_text, size, "it can be released, and is forgotten",
+		       recipient->not_before_ms - relay->now.wall_ms);
+	} else if (domain == NULL) {
 		(void)snprintf(ret_text, size, "waits for its domain to be added again");
 	} else if (domain->flow.state != DOMAIN_OPEN) {
 		next_of_flow(domain, ret_text, size);

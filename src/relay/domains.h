@@ -53,6 +53,7 @@ struct domain {
 	uint32_t share_percent;	   /* of the spool that it may hold */
 	bool share_used_up;	   /* and does: its senders are refused */
 	uint64_t refused_for_room; /* recipients, since start */
+	bool age_warned;	   /* its oldest mail expires soon, and that was said */
 	bool by_mx;		   /* destination is the MX set beyond us, learnt; else configured */
 	struct kept_destination *destination; /* NULL: none */
 	struct domain_flow flow;

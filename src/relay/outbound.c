@@ -122,7 +122,7 @@ static void copy_recipient(struct smtp_client_recipient *to, const struct store_
 	*to = (struct smtp_client_recipient){
 	    .forward_path = from->forward_path,
 	    .orcpt = from->orcpt,
-	    .notify_given = from->notify != 0,
+	    .notify_given = (from->notify & ~STORE_TAKEN_BACK) != 0,
 	    .notify_never = (from->notify & STORE_NOTIFY_NEVER) != 0,
 	    .notify_success = (from->notify & STORE_NOTIFY_SUCCESS) != 0,
 	    .notify_failure = (from->notify & STORE_NOTIFY_FAILURE) != 0,

@@ -472,6 +472,13 @@ void queue_defer(struct item *item)
 	note_due(domain, domain->relay->now.wall_ms + 1000);
 }
 
+bool queue_sends(const struct domain *domain, uint64_t id)
+{
+	const struct item *item = find_item(&domain->queue, id);
+
+	return item != NULL && !list_linked(&item->in_end);
+}
+
 void queue_forget(struct domain *domain, uint64_t id)
 {
 	struct item *item = find_item(&domain->queue, id);

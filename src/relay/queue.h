@@ -106,6 +106,8 @@ void queue_defer(struct item *item);
 /* An administrator changes this message: it is not begun meanwhile. Ready items only; what is in transit goes
  * on. */
 void queue_forget(struct domain *domain, uint64_t id);
+/* Is it in transit? */
+bool queue_sends(const struct domain *domain, uint64_t id);
 /* Its results are in the store. due_ms: earliest back-off among its recipients, or INT64_MAX when all have
  * ended. */
 void queue_finish(struct item *item, int64_t due_ms);

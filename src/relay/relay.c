@@ -162,8 +162,10 @@ void relay_shut_down(struct relay *relay)
 		list_each_safe(idle, next, &feed->idle)
 			outbound_quit(container_of(idle, struct outbound, in_idle));
 	}
-	if (relay->ready)
+	if (relay->ready) {
+		ends_save(relay);
 		save_changes(relay);
+	}
 }
 
 bool relay_quiet(const struct relay *relay)

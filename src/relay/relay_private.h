@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "base/tree.h"
 #include "relay/budget.h"
+#include "relay/ends.h"
 #include "relay/relay.h"
 #include "relay/room.h"
 #include "relay/timer.h"
@@ -20,6 +21,7 @@ enum {
 struct relay_counters { /* since start */
 	uint64_t accepted_messages, accepted_recipients, refused_recipients;
 	uint64_t delivered_recipients, deferred_recipients;
+	uint64_t expired_recipients;  /* whose hold time was over */
 	uint64_t refused_for_room;    /* recipients whose domain's share of the spool was used up */
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was never seen */
 };
@@ -74,6 +76,7 @@ struct relay {
 	struct list admin_requests; /* administration that is under way */
 	struct timer save_timer;
 	struct sweep sweep;
+	struct ends ends;
 	uint64_t backup; /* id of the snapshot that is taken or held; 0: none */
 	struct timer backup_timer;
 	bool save_failed; /* something of the state could not be written: all of it is, at the next round */

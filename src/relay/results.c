@@ -170,6 +170,7 @@ static void add_change(struct outbound *out, uint32_t index, const struct verdic
 	*change = (struct store_change){
 	    .recipient = item->recipient_index[index],
 	    .state = ok ? STORE_DELIVERED : STORE_QUEUED,
+	    .reason = ok ? REASON_NONE : (uint8_t)result->reason,
 	    .attempts = recipient->attempts + 1,
 	    .not_before_ms = ok ? 0 : out->relay->now.wall_ms + backoff_ms,
 	    .reply = keep_words(out, reply),

@@ -192,13 +192,22 @@ static int load_lane(struct relay *relay, struct slice key, struct slice name, s
 	return 0;
 }
 
+static int load_ends(struct relay *relay, struct slice key, struct slice name, struct slice value)
+{
+	int error = ends_load(relay, value);
+
+	if (error != 0)
+		damaged(relay, key, error);
+	return 0;
+}
+
 static const struct {
 	struct slice prefix;
 	/* ERR_MEMORY: all is read again in a moment; damage is dealt with by each. */
 	int (*load)(struct relay *relay, struct slice key, struct slice name, struct slice value);
 } stages[] = {
     {{"number", 6}, load_number}, {{"domain/", 7}, load_domain}, {{"flow/", 5}, load_flow},
-    {{"known/", 6}, load_known},  {{"lane/", 5}, load_lane},
+    {{"known/", 6}, load_known},  {{"lane/", 5}, load_lane},	 {{"ends", 4}, load_ends},
 };
 
 enum { STAGES = sizeof(stages) / sizeof(stages[0]) };
@@ -217,6 +226,7 @@ static void loaded_all(struct relay *relay)
 		feed_wake(container_of(node, struct feed, by_name));
 	save_start_timer(relay);
 	known_start_sweep(relay);
+	ends_start(relay);
 	room_start(relay);
 }
 

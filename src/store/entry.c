@@ -116,21 +116,11 @@ struct store_end entry_end_of(const struct store_entry *entry, uint32_t recipien
 
 /* --- grace --- */
 
-static bool ends_into_grace(enum store_recipient_state state, int64_t not_before_ms)
-{
-	return (state == STORE_REFUSED || state == STORE_EXPIRED) && not_before_ms > 0;
-}
-
-static bool in_grace(const struct store_recipient *r)
-{
-	return ends_into_grace(r->state, r->not_before_ms);
-}
-
 uint32_t entry_queue_of(const struct store_recipient *recipient)
 {
 	if (recipient->state == STORE_QUEUED)
 		return recipient->domain;
-	return in_grace(recipient) ? STORE_GRACE | recipient->domain : 0;
+	return store_in_grace(recipient) ? STORE_GRACE | recipient->domain : 0;
 }
 
 bool entry_kept(const struct store_entry *entry)
@@ -141,7 +131,8 @@ bool entry_kept(const struct store_entry *entry)
 bool entry_changes_grace(const struct store_change *changes, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (changes[i].of_grace || ends_into_grace(changes[i].state, changes[i].not_before_ms))
+		if (changes[i].of_grace || changes[i].state == STORE_REFUSED ||
+		    changes[i].state == STORE_EXPIRED)
 			return true;
 	return false;
 }
@@ -169,12 +160,13 @@ static int copy_replies(const struct store_entry *entry, struct arena *arena,
 /* How and why it ended stays known; what is over is only the keeping. */
 static bool change_grace(struct store_recipient *r, const struct store_change *change)
 {
-	if (!in_grace(r))
+	if (!store_in_grace(r))
 		return false;
 	r->not_before_ms = change->state == STORE_QUEUED ? change->not_before_ms : 0;
 	if (change->state != STORE_QUEUED)
 		return false;
 	r->state = STORE_QUEUED;
+	r->notify |= STORE_TAKEN_BACK;
 	r->attempts = change->attempts;
 	return true;
 }

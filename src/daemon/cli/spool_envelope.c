@@ -15,11 +15,9 @@ struct word {
 static const struct word flag_words[] = {{STORE_SMTPUTF8, "smtputf8"}, {STORE_RET_FULL, "ret_full"},
 					 {STORE_RET_HDRS, "ret_hdrs"}, {STORE_TLS, "tls"},
 					 {STORE_SPF_PASS, "spf_pass"}, {0, NULL}};
-static const struct word notify_words[] = {{STORE_NOTIFY_NEVER, "never"},
-					   {STORE_NOTIFY_SUCCESS, "success"},
-					   {STORE_NOTIFY_FAILURE, "failure"},
-					   {STORE_NOTIFY_DELAY, "delay"},
-					   {0, NULL}};
+static const struct word notify_words[] = {
+    {STORE_NOTIFY_NEVER, "never"}, {STORE_NOTIFY_SUCCESS, "success"}, {STORE_NOTIFY_FAILURE, "failure"},
+    {STORE_NOTIFY_DELAY, "delay"}, {STORE_TAKEN_BACK, "taken_back"},  {0, NULL}};
 static const struct word state_words[] = {{STORE_QUEUED, "queued"},
 					  {STORE_DELIVERED, "delivered"},
 					  {STORE_REFUSED, "refused"},

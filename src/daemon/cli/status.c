@@ -141,6 +141,15 @@ static void add_lane(struct table *table, const json_t *status, const json_t *la
 		add_progress(table, lane, peaks);
 }
 
+static void add_expiry(struct table *table, const json_t *domain)
+{
+	char when[FORMAT_SIZE], words[FORMAT_SIZE + 64];
+
+	(void)snprintf(words, sizeof(words), "its oldest mail expires in %s",
+		       format_duration((int64_t)number_of(domain, "expires_s"), when));
+	add_words(table, STYLE_BAD, words);
+}
+
 static void add_domain(struct table *table, const json_t *status, const json_t *domain)
 {
 	char name[NOTE_MAX];
@@ -155,6 +164,8 @@ static void add_domain(struct table *table, const json_t *status, const json_t *
 	if (json_is_true(json_object_get(domain, "share_used_up")))
 		add_words(table, STYLE_BAD,
 			  "its share of the spool is used up: senders are told to come again (452)");
+	if (json_is_true(json_object_get(domain, "expires_soon")))
+		add_expiry(table, domain);
 }
 
 static void print_lanes(FILE *to, const json_t *status, bool colour, json_t *peaks)

@@ -164,6 +164,8 @@ static void tell_domain(const struct relay *relay, const char *name, const char 
 	    .share_used_up = relay->share_used_up,
 	    .refused_for_room = relay->share_used_up ? 7 : 0,
 	    .known_recipients = 12,
+	    .expires_s = 3 * 86400,
+	    .expires_soon = relay->share_used_up,
 	    .added_ms = relay->now.wall_ms - DAY_MS,
 	};
 	domain(owner, &view);

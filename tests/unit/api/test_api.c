@@ -457,6 +457,9 @@ static void test_domains(void **state)
 					      "share_percent:i",
 					      "share_bytes:i",
 					      "share_used_up:b",
+					      "expires_soon:b",
+					      "expires_s:n",
+					      "grace_messages:i",
 					      "refused_for_room:i",
 					      "known_recipients:i",
 					      NULL};

@@ -450,6 +450,7 @@ static void test_space_text(void **state)
 	expect(http, line, CLI_OK, ": THE DISK FAILED: Read-only file system; nothing is accepted (451)", "");
 	http->relay.share_used_up = true;
 	expect(http, line, CLI_OK, "its share of the spool is used up", "");
+	expect(http, line, CLI_OK, "its oldest mail expires in 3 d 00 h", "");
 	(void)snprintf(show, sizeof(show), "domain show d0-1.example --data %s", http->folder);
 	expect(http, show, CLI_OK, "share        30 % of the spool, 300.0 MiB: used up", "");
 }

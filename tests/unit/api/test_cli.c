@@ -212,7 +212,7 @@ static const struct {
     {"trace --recipient a@b --sender c@d --message-id <1&2@x> --since 2023-11-14T00:00Z --limit 7",
      "trace recipient=a@b sender=c@d message_id=<1&2@x> since=1699920000000 limit=7"},
     {"message show 00000000000Z8", "show 1000"},
-    {"message cat 00000000000Z8", "cat 1000"},
+    {"message cat 00000000000Z8", "cat 1000 from 0"},
 };
 
 static void test_what_the_relay_hears(void **state)

@@ -34,7 +34,7 @@ class Disk:
         with open(self.image, 'wb') as file:
             file.truncate(DISK_MIB * MIB)
         made = run('mkfs.ext4', '-q', '-m', '0', self.image)
-        return run('mount', '-o', 'loop', self.image, self.path) if made.returncode == 0 else made
+        return run('mount', '-o', 'loop,errors=remount-ro', self.image, self.path) if made.returncode == 0 else made
 
     def _mount_tmpfs(self):
         return run('mount', '-t', 'tmpfs', '-o', 'size=%dm' % DISK_MIB, 'restante-test', self.path)
@@ -47,6 +47,22 @@ class Disk:
         self.empty()
         if run('umount', self.path).returncode != 0:
             run('umount', '-l', self.path)
+
+    def fail(self):
+        """ext4 finds an error and lets nobody write any more; the test is skipped where it cannot be told to."""
+        device = run('findmnt', '-n', '-o', 'SOURCE', self.path).stdout.strip()
+        try:
+            with open('/sys/fs/ext4/%s/trigger_fs_error' % os.path.basename(device), 'w', encoding='ascii') as file:
+                file.write('a test')
+        except OSError as error:
+            raise unittest.SkipTest('this file system cannot be made to fail: %s' % error) from None
+
+    def repair(self):
+        """With nobody on it."""
+        for command in (('umount', self.path), ('fsck.ext4', '-y', self.image),
+                        ('mount', '-o', 'loop', self.image, self.path)):
+            done = run(*command)
+            assert done.returncode in (0, 1), (command, done.stdout, done.stderr)
 
     def take_all_but(self, left):
         """Of what is free, once."""

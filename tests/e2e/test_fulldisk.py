@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""A disk that fills up, or that others fill to the last byte: on a small file system of its own, which needs root."""
+"""A disk that fills up, that others fill to the last byte, or that fails: on a small file system of its own, which needs root."""
 import os
+import smtplib
 
 from harness import Aiosmtpd, main, wait_until
 from smalldisk import MIB, DiskCase, Senders, names_of, send_named, takes_mail
@@ -113,6 +114,40 @@ class Full(DiskCase):
         self.assertEqual(sorted(names_of(destination)), sorted(names))
         disk.empty()
         wait_until(lambda: takes_mail(relay, 'later'), 60, 'mail is accepted again')
+
+
+class Fails(DiskCase):
+
+    def test_a_disk_that_turns_read_only(self):
+        """Nothing is accepted any more, what is held can be read, and a repair brings all of it back."""
+        disk = self.disk()
+        destination = self.destination()
+        relay = self.relay_on(disk, '--domain', 'example.com=127.0.0.1:%d' % destination.port).start()
+        names = ['m%d' % i for i in range(20)]
+        for name in names:
+            send_named(relay, name, 300)
+        disk.fail()
+        # Of the first message nobody can say whether it is there: its sender waits for a reply, the others need not.
+        doubtful = Senders(relay, 10, 1)
+        wait_until(lambda: space(relay) == 'failed', 60, 'status says it')
+        for _ in range(5):
+            with self.assertRaises(smtplib.SMTPResponseException) as caught:
+                send_named(relay, 'refused')
+            self.assertEqual(caught.exception.smtp_code, 451)
+        self.assertTrue('the disk failed' in relay.log())
+        first = relay.ask('queue', '--limit', '1')['messages'][0]['id']
+        self.assertTrue('Subject: m0' in relay.cli('message', 'cat', first).stdout)
+        self.assertEqual(doubtful.accepted, [])
+        doubtful.stopping = True
+        relay.kill()
+        doubtful.stop()
+        disk.repair()
+        relay.start()
+        destination.start()
+        wait_until(lambda: relay.held() == 0, 120, 'held mail drains to empty')
+        arrived = [name for name in names_of(destination) if not name.startswith('example.com-')]  # but for that one
+        self.assertEqual(sorted(arrived), sorted(names))
+        self.assertTrue(takes_mail(relay, 'later'))
 
 
 if __name__ == '__main__':

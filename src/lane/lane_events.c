@@ -102,9 +102,15 @@ void lane_heard(struct lane *lane, int64_t now_us)
 	lane->heard_us = now_us;
 }
 
+/* Where some messages take many times as long as others, a long silence is one of those. */
+static double spread(const struct lane_window *w)
+{
+	return fmin(LANE_STALL_SPREAD_MAX, exp(LANE_STALL_DEVIATIONS * sqrt(w->variance)));
+}
+
 int64_t lane_stall_limit_us(const struct lane *lane)
 {
-	double round_us = lane->window.latency_s * 1e6;
+	double round_us = lane->window.latency_s * spread(&lane->window) * 1e6;
 	int64_t latency_us = round_us > (double)lane->latency_us ? (int64_t)round_us : lane->latency_us;
 	int64_t least_us = !lane->hears	     ? LANE_STALL_BLIND_US
 			   : latency_us == 0 ? LANE_STALL_FIRST_US

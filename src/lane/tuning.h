@@ -175,15 +175,17 @@
  * servers that need 0.1 s stays as it is. */
 #define RAMP_DOUBLING_LATENCIES 30
 #define RAMP_DOUBLING_MIN_S	0.3
-#define WINDOW_VARIANCE_GAIN	0.03 /* about the last 30 messages */
-#define ROUND_LEAST_S		0.25 /* shorter rounds see the network's noise and outrun the server's reaction */
-#define ROUND_RAMP_MIN		3.0 /* messages of a round while ramping: few, since a ramp stops itself */
-#define ROUND_RAMP_MAX		20.0
-#define ROUND_STEADY_MIN	5.0
-#define ROUND_STEADY_MAX	40.0
-#define ROUND_STEADY_PER_W	1.5
-#define ROUND_NOISY_MAX		80.0
-#define ROUND_NOISE		0.02 /* variance of the mean log latency that a round may have: 14 % */
+/* Up to COLD_VERIFIED_FIRST: so little harms no server that can stand, and a small backlog is mostly ramp. */
+#define RAMP_DOUBLING_FIRST_S 0.5
+#define WINDOW_VARIANCE_GAIN  0.03 /* about the last 30 messages */
+#define ROUND_LEAST_S	      0.25 /* shorter rounds see the network's noise and outrun the server's reaction */
+#define ROUND_RAMP_MIN	      3.0 /* messages of a round while ramping: few, since a ramp stops itself */
+#define ROUND_RAMP_MAX	      20.0
+#define ROUND_STEADY_MIN      5.0
+#define ROUND_STEADY_MAX      40.0
+#define ROUND_STEADY_PER_W    1.5
+#define ROUND_NOISY_MAX	      80.0
+#define ROUND_NOISE	      0.02 /* variance of the mean log latency that a round may have: 14 % */
 #define ALPHA_PER_W                                                                                        \
 	0.07		/* the queue wanted at least is 1 + this·W: enough to keep the server from idling \
 			 */
@@ -315,6 +317,10 @@
 #define LANE_STALL_US	     8000000LL	 /* no reply on any connection for so long, or 4 latencies: down */
 #define LANE_STALL_FIRST_US  120000000LL /* before anything is known of its latency: it may be a tarpit */
 #define LANE_STALL_LATENCIES 4
+/* Of the logarithm of latency, above its mean; and so many times the latency at most, lest a hang is noticed
+ * late. */
+#define LANE_STALL_DEVIATIONS 2.0
+#define LANE_STALL_SPREAD_MAX 8.0
 /* The same when nobody reports what is heard: a large body on a slow line is minutes of silence. */
 #define LANE_STALL_BLIND_US   300000000LL
 #define LANE_LOCAL_PAUSE_US   1000000LL		 /* our own system refused a connection */

@@ -136,6 +136,8 @@ static double ramp_doubling_s(const struct lane_window *w, const struct lane_con
 
 	if (w->relapse.count > 0)
 		return relapse_doubling_s(w, doubling_s);
+	if (w->size < COLD_VERIFIED_FIRST)
+		doubling_s = fmin(doubling_s, RAMP_DOUBLING_FIRST_S);
 	return fmin(doubling_s, fmax(RAMP_DOUBLING_MIN_S, RAMP_DOUBLING_LATENCIES * w->latency_s));
 }
 

@@ -85,6 +85,8 @@ static bool overloaded(const struct server *server, double now)
 
 	if (m->crash_at > 0 && n > m->crash_at * knee(server))
 		return true;
+	if (m->flight_max > 0 && n > m->flight_max)
+		return true;
 	if (!m->hidden)
 		return false;
 	return n > (age(server, now) < 30 ? 8u : age(server, now) < 60 ? 16u : 40u);
@@ -195,6 +197,8 @@ static double best_rate(struct server *server, double now)
 
 	if (m->connections > 0)
 		rate = fmin(rate, m->connections / transaction_s);
+	if (m->flight_max > 0)
+		rate = fmin(rate, m->flight_max / m->service_s);
 	if (m->per_minute > 0)
 		rate = fmin(rate, m->per_minute / 60.0);
 	if (m->digest > 0)

@@ -23,8 +23,9 @@ struct model {
 	bool cold_is_slow;	 /* a cold message takes service_s / w instead */
 	double knee, knee_per_w; /* more in service than this thrash */
 	double crash_at;	 /* times the knee: the server dies */
-	bool hidden;	/* dies without warning above 8 in service before 30 s, 16 before 60 s, 40 later */
-	double crash_s; /* how long it is away then */
+	bool hidden; /* dies without warning above 8 in service before 30 s, 16 before 60 s, 40 later */
+	uint32_t flight_max;  /* dies without warning above so many in service; 0: never */
+	double crash_s;	      /* how long it is away then */
 	uint32_t connections; /* more are greeted with 421 */
 	uint32_t per_minute;  /* fixed windows; the rest of the window is refused */
 	double penalty_s;     /* and so long after it */

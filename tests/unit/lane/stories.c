@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+
 #define PLAIN	     .capacity = 50, .service_s = 0.1
 #define HALF_AN_HOUR .outage_s = 1800, .backlog = 6000, .fresh_per_s = 2, .limit_s = 3000
+#define HALF_A_DAY   .outage_s = 43200, .backlog = 30000, .fresh_per_s = 2, .limit_s = 9000
 #define COLD	     .warm_s = 120, .cold_share = 0.05, .crash_s = 60
 
 static const struct story stories[] = {
@@ -61,6 +64,20 @@ static const struct story stories[] = {
      .backlog = 600,
      .fresh_per_s = 2,
      .limit_s = 3000},
+    /* Fast, and dies without a sign of more than 16 at a time. */
+    {.model = {.name = "S10", .capacity = 300, .service_s = 0.02, .flight_max = 16, .crash_s = 60},
+     HALF_AN_HOUR},
+    /* Slow, and some messages take ten times as long as others: silence is no death. */
+    {.model = {.name = "S11", .capacity = 5, .service_s = 2, .service_cv = 1.1},
+     .outage_s = 600,
+     .backlog = 600,
+     .fresh_per_s = 0.2,
+     .limit_s = 3000},
+    /* B2: much more is held, so that the ramp counts less. */
+    {.model = {.name = "B2/M1", PLAIN, .workers = 64}, HALF_A_DAY},
+    {.model = {.name = "B2/M2", PLAIN, COLD, .knee = 4, .knee_per_w = 28, .crash_at = 2.5}, HALF_A_DAY},
+    {.model = {.name = "B2/M3", PLAIN, .connections = 10}, HALF_A_DAY},
+    {.model = {.name = "B2/M9", PLAIN, .others = true}, HALF_A_DAY},
 };
 
 const struct story *story_at(size_t i)
@@ -128,41 +145,57 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void say(uint32_t i, const struct model *m, const struct result *r)
+static void say(uint64_t seed, const struct model *m, const struct result *r)
 {
-	printf("%3u %5.2f K %5.1f S0 %5.2f cold %4.2f in %3.0f s%s knee %4.1f+%5.1fw x%3.1f cv %3.1f conns "
+	printf("%6llu %5.2f K %5.1f S0 %5.2f cold %4.2f in %3.0f s%s knee %4.1f+%5.1fw x%3.1f cv %3.1f conns "
 	       "%2u per minute %4u: "
-	       "crashes %u, downs %u\n",
-	       i, r->ratio, m->capacity, m->service_s, m->cold_share, m->warm_s,
+	       "crashes %u, downs %u; replay: lane_stories --server %llu\n",
+	       (unsigned long long)seed, r->ratio, m->capacity, m->service_s, m->cold_share, m->warm_s,
 	       m->cold_is_slow ? " slow" : "", m->knee, m->knee_per_w, m->crash_at, m->service_cv,
-	       m->connections, m->per_minute, r->crashes, r->downs);
+	       m->connections, m->per_minute, r->crashes, r->downs, (unsigned long long)seed);
 }
 
-enum { SERVERS_MAX = 200 };
+/* Beyond this a random server is worth a look. */
+#define RANDOM_BAD_RATIO 1.5
 
-struct random_result random_servers(int seed, uint32_t servers, bool aloud)
+/* Each server has a seed of its own, so that one can be played again by itself. */
+static struct result play_random(uint64_t seed, bool second_by_second, struct story *ret_story)
 {
-	struct random_result result = {.servers = servers};
-	double ratios[SERVERS_MAX];
 	struct rng rng;
 
-	rng_init(&rng, (uint64_t)seed);
-	for (uint32_t i = 0; i < servers && i < SERVERS_MAX; i++) {
-		struct story story = random_story(&rng);
-		struct result r = play(&story, (uint64_t)seed * 1000 + i);
+	rng_init(&rng, seed);
+	*ret_story = random_story(&rng);
+	return second_by_second ? play_aloud(ret_story, seed) : play(ret_story, seed);
+}
+
+void random_server_aloud(uint64_t seed)
+{
+	struct story story;
+	struct result r = play_random(seed, true, &story);
+
+	say(seed, &story.model, &r);
+}
+
+struct random_result random_servers(uint64_t first_seed, uint32_t servers, bool aloud)
+{
+	struct random_result result = {.servers = servers};
+	double *ratios = calloc(servers, sizeof(double));
+
+	check(ratios != NULL && servers > 0);
+	for (uint32_t i = 0; i < servers; i++) {
+		struct story story;
+		struct result r = play_random(first_seed + i, false, &story);
 
 		ratios[i] = r.ratio;
 		result.crashed += r.crashes > 0;
 		result.not_drained += !r.drained;
-		if (aloud)
-			say(i, &story.model, &r);
+		if (aloud && (r.crashes > 0 || !r.drained || r.ratio > RANDOM_BAD_RATIO))
+			say(first_seed + i, &story.model, &r);
 	}
 	qsort(ratios, servers, sizeof(double), compare);
 	result.median = ratios[servers / 2];
 	result.p90 = ratios[servers * 9 / 10];
 	result.most = ratios[servers - 1];
-	if (aloud)
-		printf("random servers: median %.2f, p90 %.2f, most %.2f, crashed %u\n", result.median,
-		       result.p90, result.most, result.crashed);
+	free(ratios);
 	return result;
 }

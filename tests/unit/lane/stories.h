@@ -14,6 +14,9 @@ struct random_result {
 	double median, p90, most; /* of drain / oracle */
 	uint32_t servers, crashed, not_drained;
 };
-struct random_result random_servers(int seed, uint32_t servers, bool aloud);
+/* aloud: a line for each that fell over, was not drained, or took long, with the command to see it again. */
+struct random_result random_servers(uint64_t first_seed, uint32_t servers, bool aloud);
+/* One of them, second by second. */
+void random_server_aloud(uint64_t seed);
 
 #endif

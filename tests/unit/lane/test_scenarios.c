@@ -28,28 +28,36 @@ struct threshold {
 #define ANY  1e9
 #define MANY 100000
 
-/* Crashes are never allowed. The first delivery: the probe's interval and a second. */
+/* Crashes are never allowed. Fresh mail: what came before the probe that found the server waits for it, too.
+ * The first delivery: the probe's interval and a second. */
 static const struct threshold thresholds[] = {
-    {"M1", 1.25, 5, 0, 0, 100, 7, 0, false},
-    {"M2", 1.15, 8, 0, 0, 60, 7, 0, false},
+    {"M1", 1.20, 7, 0, 0, 150, 7, 0, false},
+    {"M2", 1.15, 9, 0, 0, 60, 7, 0, false},
     {"M2b", 1.25, ANY, 0, 0, 60, 13, 0, false},
-    {"M2c", 1.15, 8, 0, 0, 100, 7, 0, false},
-    {"M3", 1.25, 5, 2, 0, 100, 7, 0, false},
-    {"S9", 1.25, 5, 10, 0, 100, 7, 0, false},
-    {"M4", 1.25, 110, 5, 1, 100, 7, 600, false},
-    {"S8", 1.25, ANY, 12, 1, 100, 7, 600, false},
-    {"M5", 1.20, ANY, 100 / 6.0, 0, 100, 612, 0, false},
+    {"M2c", 1.15, 9, 0, 0, 150, 7, 0, false},
+    {"M3", 1.25, 7, 2, 0, 150, 7, 0, false},
+    {"S9", 1.25, 7, 10, 0, 150, 7, 0, false},
+    {"M4", 1.25, 110, 5, 1, 150, 7, 600, false},
+    {"S8", 1.25, ANY, 12, 1, 150, 7, 600, false},
+    {"M5", 1.20, ANY, 100 / 6.0, 0, 150, 612, 0, false},
     {"M6", 1.35, ANY, 0, MANY, MANY, 7, 0, false},
     {"M7", 1.40, ANY, 20, 0, MANY, 70, 0, false},
-    {"M8", 1.20, 5, 0, 0, 100, 7, 0, false},
-    {"M9", 1.15, 5, 0, 0, 100, 7, 0, false},
-    {"M11", 1.20, ANY, 5, 6, 100, 7, 0, false},
+    {"M8", 1.20, 7, 0, 0, 150, 7, 0, false},
+    {"M9", 1.15, 7, 0, 0, 150, 7, 0, false},
+    {"M11", 1.20, ANY, 5, 6, 150, 7, 0, false},
     {"S1", 1.15, 10, 0, 0, 20, 7, 0, false},
     /* A window of 50 cannot fill a server that does 70 at once: the bound is 1.4 even without a ramp. */
-    {"S2", 2.20, 8, 0, 0, 100, 7, 0, false},
-    {"S3", 1.35, 5, 0, 0, 100, 7, 0, false},
-    {"S4", 1.35, 8, 0, 0, 100, 7, 0, false},
-    {"S6", 1.60, 45, 0, 2, 100, 7, 0, true},
+    {"S2", 2.20, 9, 0, 0, 150, 7, 0, false},
+    {"S3", 1.35, 7, 0, 0, 150, 7, 0, false},
+    {"S4", 1.35, 9, 0, 0, 200, 7, 0, false},
+    /* What it could do is never asked of it: beyond 16 it would die. */
+    {"S10", 2.60, 9, 0, 0, MANY, 7, 0, false},
+    {"S11", 2.00, ANY, 0, 0, 20, 30, 0, false},
+    {"B2/M1", 1.10, 7, 0, 0, 150, 13, 0, false},
+    {"B2/M2", 1.10, 9, 0, 0, 60, 13, 0, false},
+    {"B2/M3", 1.10, 7, 2, 0, 150, 13, 0, false},
+    {"B2/M9", 1.10, 7, 0, 0, 150, 13, 0, false},
+    {"S6", 1.60, 45, 0, 2, 150, 7, 0, true},
 };
 
 static void check_story(const struct threshold *t, uint64_t seed)
@@ -110,20 +118,18 @@ static void small_backlog_is_gone_soon(void **state)
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		struct result r = play(story_named("B23"), seed);
 
-		assert_true(r.drained && r.drain_s - r.first_s <= 22);
+		assert_true(r.drained && r.drain_s - r.first_s <= 18);
 	}
 }
 
 /* B20: servers that nobody has seen before. */
 static void random_servers_survive(void **state)
 {
-	for (int seed = 1; seed <= 2; seed++) {
-		struct random_result r = random_servers(seed, 60, false);
+	struct random_result r = random_servers(1, 200, false);
 
-		assert_int_equal(r.not_drained, 0);
-		assert_in_range(r.crashed, 0, 1);
-		assert_true(r.median <= 1.15 && r.p90 <= 1.5);
-	}
+	assert_int_equal(r.not_drained, 0);
+	assert_in_range(r.crashed, 0, 1);
+	assert_true(r.median <= 1.15 && r.p90 <= 1.45);
 }
 
 /* --- B14: how soon is it noticed, by length of the outage? The program restarts in it. --- */

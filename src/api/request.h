@@ -36,9 +36,9 @@ enum { REQUEST_SUBJECT_MAX = RELAY_DOMAIN_NAME_MAX + 1 };
 
 struct request_content { /* of a message that is sent piece by piece; see content.c */
 	uint64_t id;
-	bool counted;  /* in api->contents */
-	bool stopped;  /* the window was full */
-	bool whole;    /* the last byte is in the window */
+	bool counted; /* in api->contents */
+	bool stopped; /* the window was full */
+	bool whole;   /* the last byte is in the window */
 	bool failed;
 };
 

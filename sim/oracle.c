@@ -294,6 +294,17 @@ struct sim_stored *sim_oracle_stored(struct sim_oracle *oracle, struct net_conn 
 	return stored;
 }
 
+void sim_oracle_content_refused(struct sim_oracle *oracle, struct slice reverse_path, struct slice bytes)
+{
+	struct sim_attempt *attempt =
+	    strip_received(&bytes) ? find_attempt(oracle, reverse_path, bytes) : NULL;
+
+	if (attempt == NULL || attempt->content_refused)
+		return;
+	attempt->content_refused = true;
+	oracle->content_refused += attempt->recipient_count;
+}
+
 void sim_oracle_replied(struct sim_stored *stored, struct net_conn *conn)
 {
 	sim_watch_written(conn, &stored->reply);

@@ -54,6 +54,7 @@ struct sim_attempt {
 	const struct sim_mail *mail;
 	enum sim_attempt_state state;
 	int64_t acked_us;
+	bool content_refused; /* a server said 5yz to its dot: the sender may be told so */
 	uint32_t recipient_count;
 	struct sim_oracle_recipient recipients[SIM_MAIL_RECIPIENTS_MAX];
 };
@@ -81,6 +82,7 @@ struct sim_oracle {
 	char first[SIM_VIOLATION_SIZE];
 	/* recipients */
 	uint64_t acked, delivered, owed; /* owed: acknowledged, not stored anywhere yet */
+	uint64_t content_refused;	 /* of messages whose content a server refused for good */
 	uint64_t duplicates_reply_lost, duplicates_crash;
 	/* for stories */
 	int64_t mark_us, first_held_us; /* first copy, after the mark, of something acknowledged before it */
@@ -106,6 +108,8 @@ void sim_oracle_gone(struct sim_oracle *oracle, struct sim_attempt *attempt);
 struct sim_stored *sim_oracle_stored(struct sim_oracle *oracle, struct net_conn *conn, const char *server,
 				     struct slice reverse_path, const char (*recipients)[SIM_ADDRESS_SIZE],
 				     size_t count, struct slice bytes);
+/* A server refuses this message for good, for its content. */
+void sim_oracle_content_refused(struct sim_oracle *oracle, struct slice reverse_path, struct slice bytes);
 void sim_oracle_replied(struct sim_stored *stored, struct net_conn *conn);
 
 /* The relay's process died. unrecordable_us: since then its store could write nothing; 0: it could. */

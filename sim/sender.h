@@ -38,10 +38,11 @@ struct sim_sender {
 	struct list sessions;
 	struct sim_event look; /* starts sessions for what is ready */
 	uint32_t session_count;
-	uint32_t waiting;  /* mails with something left to do */
-	uint64_t refused;  /* recipients refused for good */
-	uint64_t deferred; /* 4yz replies read, and sessions that failed */
-	bool stopped;	   /* sends nothing more */
+	uint32_t waiting;      /* mails with something left to do */
+	uint64_t refused;      /* recipients refused for good */
+	uint64_t told_refused; /* messages whose content a server refused, and 5yz was read */
+	uint64_t deferred;     /* 4yz replies read, and sessions that failed */
+	bool stopped;	       /* sends nothing more */
 };
 
 void sim_sender_config_defaults(struct sim_sender_config *config);

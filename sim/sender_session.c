@@ -397,7 +397,9 @@ static void got_end(struct session *s, unsigned code)
 	if (code < 300 && s->mail->bad_ends)
 		sim_oracle_violation(s->sender->oracle, "%s with bare line feeds was accepted",
 				     s->attempt->token);
-	judge_refusal(s, "the message", code, s->mail->bad_ends || s->refused_chunk);
+	judge_refusal(s, "the message", code,
+		      s->mail->bad_ends || s->refused_chunk || s->attempt->content_refused);
+	s->sender->told_refused += s->attempt->content_refused && code >= 500;
 	sim_oracle_final(s->sender->oracle, s->attempt, code);
 	for (uint32_t i = 0; i < s->attempt->recipient_count; i++)
 		if (s->attempt->recipients[i].said == SIM_SAID_YES && (code < 300 || code >= 500))

@@ -454,8 +454,12 @@ static void message_ended(struct server_session *s)
 		answer(s, "503 5.5.1 nobody to give it to");
 		return;
 	}
-	if (moody(s, SIM_STAGE_DOT))
+	if (moody(s, SIM_STAGE_DOT)) {
+		if (s->busy && s->reply[0] == '5')
+			sim_oracle_content_refused(s->server->oracle, slice_of(s->reverse_path),
+						   buffer_slice(&s->body));
 		return;
+	}
 	if (mood->refuses_whole && has_refused(s)) {
 		answer(s, "550 5.1.1 one of the recipients is unknown");
 		return;

@@ -35,7 +35,8 @@
  *	expect transactions at SERVER at least N
  *	expect transactions at SERVER at most N   at one time, since the mark
  *	expect ends N                          recipients that ended without being delivered
- *	expect deferred                        at least one 4yz was read by a sender, or a session of his
+ *	expect told-refused at least N         messages whose senders read 5yz for their content in the
+ *session expect deferred                        at least one 4yz was read by a sender, or a session of his
  *failed
  *
  * TIME: 300ms, 10s, 5m, 2h, 1d. Lines that begin with # are prose. At the end everything that was

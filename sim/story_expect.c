@@ -151,6 +151,16 @@ static bool expect_ends(struct story *story)
 	return true;
 }
 
+/* Senders were told in their session that the server refuses their message's content. */
+static bool expect_told(struct story *story)
+{
+	uint64_t told = 0;
+
+	for (size_t i = 0; i < story->scene.sender_count; i++)
+		told += story->scene.senders[i].told_refused;
+	return at_least(story, "messages refused in session", told, 2);
+}
+
 static bool expect_deferred(struct story *story)
 {
 	uint64_t deferred = 0;
@@ -174,6 +184,7 @@ bool story_expect(struct story *story)
 		     {"connects", expect_at_server},
 		     {"transactions", expect_at_server},
 		     {"ends", expect_ends},
+		     {"told-refused", expect_told},
 		     {"deferred", expect_deferred}};
 
 	if (story_is(story, 1, "first-held"))

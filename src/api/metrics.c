@@ -29,6 +29,7 @@ enum family {
 	NODE_REFUSED_SINCE_START,
 	NODE_DELIVERED_SINCE_START,
 	NODE_DEFERRED_SINCE_START,
+	NODE_IN_SESSION,
 	NODE_DUPLICATES,
 	SPACE_STATE,
 	SPACE_CAPACITY,
@@ -93,6 +94,9 @@ static const struct {
 				    "Recipients delivered since the process started."},
     [NODE_DEFERRED_SINCE_START] = {"restante_deferrals_total", "counter",
 				   "Recipients deferred by a server since the process started."},
+    [NODE_IN_SESSION] = {"restante_in_session_total", "counter",
+			 "Messages whose sender waited for the server's verdict, by what came of it, since "
+			 "the process started."},
     [NODE_DUPLICATES] = {"restante_duplicates_possible_total", "counter",
 			 "Transactions whose reply to the final dot was lost, since the process started."},
     [SPACE_STATE] = {"restante_space_state", "gauge", "1 for the state that the room in the spool is in."},
@@ -262,6 +266,10 @@ static void node_samples(struct metrics *m, const struct admin_node_view *node, 
 	node_sample(m, NODE_REFUSED_SINCE_START, (double)node->refused_recipients);
 	node_sample(m, NODE_DELIVERED_SINCE_START, (double)node->delivered_recipients);
 	node_sample(m, NODE_DEFERRED_SINCE_START, (double)node->deferred_recipients);
+	sample(m, NODE_IN_SESSION, (struct label){"verdict", "delivered"},
+	       (double)node->in_session_delivered);
+	sample(m, NODE_IN_SESSION, (struct label){"verdict", "refused"}, (double)node->in_session_refused);
+	sample(m, NODE_IN_SESSION, (struct label){"verdict", "none"}, (double)node->in_session_queued);
 	node_sample(m, NODE_DUPLICATES, (double)node->duplicates_possible);
 	space_samples(m, &node->space);
 }

@@ -114,6 +114,9 @@ static void write_since_start(struct json_writer *w, const struct admin_node_vie
 	jw_uint(w, "refused_recipients", node->refused_recipients);
 	jw_uint(w, "delivered_recipients", node->delivered_recipients);
 	jw_uint(w, "deferred_recipients", node->deferred_recipients);
+	jw_uint(w, "in_session_delivered", node->in_session_delivered);
+	jw_uint(w, "in_session_refused", node->in_session_refused);
+	jw_uint(w, "in_session_queued", node->in_session_queued);
 	jw_uint(w, "duplicates_possible", node->duplicates_possible);
 	jw_end(w);
 }

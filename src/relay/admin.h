@@ -79,7 +79,10 @@ struct admin_node_view {
 	struct store_totals totals;
 	uint32_t inbound_sessions, outbound_sessions;
 	uint64_t accepted_messages, refused_recipients, delivered_recipients,
-	    deferred_recipients;      /* since start */
+	    deferred_recipients; /* since start */
+	/* Messages whose sender waited for what the server says (verdict in session): it took them, it
+	 * refused their content and the sender was told so, no verdict in time; since start. */
+	uint64_t in_session_delivered, in_session_refused, in_session_queued;
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was lost, since start */
 	int64_t up_since_ms;
 	struct admin_space_view space;

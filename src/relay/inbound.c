@@ -131,6 +131,7 @@ void inbound_free(struct inbound *in)
 
 	if (in->commit != NULL)
 		commit_orphan(in->commit);
+	in_session_cancel(in);
 	if (in->message != NULL)
 		relay->ports.store->ops->abort(in->message, NULL, NULL);
 	room_close(in);
@@ -399,7 +400,8 @@ static bool finish_turn(struct inbound *in)
 	 * read: it waits in TCP. */
 	struct net *net = in->relay->ports.net;
 	bool unread = in->conn != NULL && net->ops->unsent(in->conn) > UNSENT_MAX_BYTES;
-	pause_reading(in, unread || in->no_credit || buffer_size(&in->input) > 0 || in->commit != NULL);
+	bool busy = in->commit != NULL || in->waits.state != IN_SESSION_NONE;
+	pause_reading(in, unread || in->no_credit || buffer_size(&in->input) > 0 || busy);
 	timer_set(&in->relay->timers, &in->timer, deadline_us(in));
 	return false;
 }

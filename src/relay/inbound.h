@@ -5,6 +5,7 @@
 
 #include "proto/header.h"
 #include "relay/domains.h"
+#include "relay/in_session.h"
 
 struct client_count { /* sessions of one client address */
 	struct map_node node;
@@ -36,8 +37,9 @@ struct inbound {
 	int take_error;		       /* of the store, while it came: refused at the end */
 	uint64_t body_bytes;
 	struct header_scan scan;
-	struct commit *commit; /* awaited */
-	bool closing;	       /* everything was said; net closes after the flush */
+	struct commit *commit;	 /* awaited */
+	struct in_session waits; /* for what the server says of a message that is stored */
+	bool closing;		 /* everything was said; net closes after the flush */
 	struct timer timer;
 };
 

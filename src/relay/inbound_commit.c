@@ -165,9 +165,11 @@ static void log_accepted(const struct commit *c)
 			  LOG_NUMBER("size", c->bytes), LOG_TEXT("message-id", c->envelope.message_id));
 }
 
-static void enqueue(struct commit *c)
+/* Returns the item of the last of its domains, if it is in memory. */
+static struct item *enqueue(struct commit *c)
 {
 	const struct store_envelope *e = &c->envelope;
+	struct item *item = NULL;
 
 	for (uint32_t i = 0; i < e->recipient_count; i++) {
 		bool seen = false; /* each domain once */
@@ -175,8 +177,9 @@ static void enqueue(struct commit *c)
 			seen = e->recipients[k].domain == e->recipients[i].domain;
 		struct domain *domain = seen ? NULL : domain_by_number(c->relay, e->recipients[i].domain);
 		if (domain != NULL)
-			queue_arrived(domain, c->id, e, c->bytes);
+			item = queue_arrived(domain, c->id, e, c->bytes);
 	}
+	return item;
 }
 
 static void accepted(struct commit *c)
@@ -187,7 +190,13 @@ static void accepted(struct commit *c)
 	relay->counters.accepted_messages++;
 	relay->counters.accepted_recipients += c->envelope.recipient_count;
 	log_accepted(c);
-	enqueue(c);
+	struct item *item = enqueue(c);
+	struct inbound *in = c->in;
+	if (in != NULL && item != NULL &&
+	    in_session_begin(in, item, c->envelope.recipient_count, c->id_text)) {
+		in->commit = NULL;
+		commit_orphan(c);
+	}
 	(void)snprintf(text, sizeof(text), "accepted as %s", c->id_text);
 	answer(c, 250, "2.0.0", text);
 	commit_free(c);

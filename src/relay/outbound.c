@@ -177,6 +177,8 @@ static bool begin(struct outbound *out, struct item *item, bool canary)
 	out->body_failed = false;
 	out->want_body = false;
 	out->judged = false;
+	out->refusing = false;
+	out->refusal_unknown = false;
 	out->results_done = false;
 	out->usable = false;
 	out->messages_sent++;

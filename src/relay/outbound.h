@@ -55,16 +55,18 @@ struct outbound {
 	uint32_t change_count;
 	int64_t due_ms;
 
-	struct timer timer;  /* the client machine's deadline, idle limit, or the retry of a failed record */
-	bool split;	     /* the whole transaction was refused: its recipients go one by one */
-	bool judged;	     /* the outcomes of the transaction were looked at */
-	bool results_done;   /* and are in the store */
-	bool usable;	     /* the connection can carry another transaction */
-	bool useless;	     /* it will never do so again */
-	bool retry;	     /* the timer is for results_retry */
-	bool body_failed;    /* the store could not give the body */
-	bool dead;	     /* to be freed once nothing refers to it */
-	uint32_t references; /* store operations under way */
+	struct timer timer;   /* the client machine's deadline, idle limit, or the retry of a failed record */
+	bool split;	      /* the whole transaction was refused: its recipients go one by one */
+	bool refusing;	      /* the end of all recipients is being written down, their sender waits for it */
+	bool refusal_unknown; /* and the store could not say whether it was */
+	bool judged;	      /* the outcomes of the transaction were looked at */
+	bool results_done;    /* and are in the store */
+	bool usable;	      /* the connection can carry another transaction */
+	bool useless;	      /* it will never do so again */
+	bool retry;	      /* the timer is for results_retry */
+	bool body_failed;     /* the store could not give the body */
+	bool dead;	      /* to be freed once nothing refers to it */
+	uint32_t references;  /* store operations under way */
 	char relay_text[RESOLVER_NAME_MAX + NET_ADDRESS_TEXT_SIZE +
 			4]; /* host[address]:port, for log and records */
 };

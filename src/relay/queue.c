@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "relay/feed.h"
+#include "relay/in_session.h"
 #include "relay/inbound.h"
 
 /* --- items --- */
@@ -99,6 +100,7 @@ static struct item *find_item(const struct queue *queue, uint64_t id)
 
 static void item_free(struct item *item)
 {
+	in_session_over(item);
 	map_remove(&item->domain->queue.items, &item->by_id);
 	list_remove(&item->in_end);
 	free(item);
@@ -264,26 +266,31 @@ static bool add_item(struct queue_end *end, struct item *item, bool look_again)
 }
 
 /* Adds those recipients of an entry that are due to its end, and notes when the others will be. */
-static void take_entry(struct queue_end *end, uint64_t id, const struct store_envelope *envelope,
-		       uint64_t body_bytes)
+static struct item *take_entry(struct queue_end *end, uint64_t id, const struct store_envelope *envelope,
+			       uint64_t body_bytes)
 {
 	struct domain *domain = end->domain;
 	struct item *known = find_item(&domain->queue, id);
 	int64_t next_due_ms = earliest_backoff(domain, envelope);
+	struct item *item = NULL;
 	uint32_t due_count = 0;
 
 	if (known != NULL) { /* on its way, perhaps with other recipients: looked at again after that */
 		known->look_again = true;
-		return;
+		return NULL;
 	}
 	for (uint32_t i = 0; i < envelope->recipient_count; i++)
 		due_count += due(domain, &envelope->recipients[i]);
 	bool single = due_count > 1 && feed_single(domain->feed);
-	if (due_count > 0 &&
-	    !add_item(end, item_new(domain, id, envelope, body_bytes, single ? 1 : due_count), single))
+	if (due_count > 0)
+		item = item_new(domain, id, envelope, body_bytes, single ? 1 : due_count);
+	if (due_count > 0 && !add_item(end, item, single)) {
+		item = NULL;
 		next_due_ms = domain->relay->now.wall_ms + 1000; /* no memory: later */
+	}
 	if (next_due_ms != INT64_MAX)
 		note_due(domain, next_due_ms);
+	return item;
 }
 
 static void take_entries(struct queue_end *end, const struct store_entry *entries, size_t count, bool more)
@@ -298,7 +305,7 @@ static void take_entries(struct queue_end *end, const struct store_entry *entrie
 		}
 		end->cursor = entries[i].id;
 		if (!commit_pending(domain->relay, entries[i].id))
-			take_entry(end, entries[i].id, &entries[i].envelope, entries[i].body_bytes);
+			(void)take_entry(end, entries[i].id, &entries[i].envelope, entries[i].body_bytes);
 	}
 	end->exhausted = !more && !end->arrived_meanwhile;
 	end->arrived_meanwhile = false;
@@ -377,11 +384,12 @@ bool queue_at_rest(const struct queue *queue)
 	return queue->items.count == 0 && !queue->backlog.loading && !queue->fresh.loading;
 }
 
-void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
-		   uint64_t body_bytes)
+struct item *queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
+			   uint64_t body_bytes)
 {
 	struct queue *queue = &domain->queue;
 	struct queue_end *end = id >= queue->fresh_from ? &queue->fresh : &queue->backlog;
+	struct item *item = NULL;
 	bool passed_over = id <= end->cursor; /* a walk has seen it, or a later one was added before */
 
 	members_holds(domain);
@@ -390,12 +398,13 @@ void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelo
 	if (!passed_over && (!end->exhausted || end->ready_count >= QUEUE_ITEMS_MAX || !feed_flows(domain))) {
 		end->exhausted = false;
 	} else {
-		take_entry(end, id, envelope, body_bytes);
+		item = take_entry(end, id, envelope, body_bytes);
 		if (!passed_over)
 			end->cursor = id;
 	}
 	queue_tell(domain);
 	domain_wake(domain);
+	return item;
 }
 
 /* --- giving out --- */
@@ -454,6 +463,7 @@ void queue_return(struct item *item)
 
 	/* An item of a former pass is in the store like all others: a walk will bring it up again. */
 	item->returns++;
+	in_session_over(item);
 	if (!feed_flows(domain) || end->ready_count >= 2 * QUEUE_ITEMS_MAX) {
 		queue_defer(item);
 		return;

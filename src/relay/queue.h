@@ -23,6 +23,7 @@
 #include "relay/timer.h"
 
 struct domain;
+struct inbound;
 
 enum {
 	QUEUE_ITEMS_MAX = 64,			/* ready items of one end: more than the largest window */
@@ -42,8 +43,9 @@ struct item {
 	uint64_t body_bytes;
 	int64_t arrival_ms;
 	bool fresh;
-	bool look_again;  /* a walk met its entry meanwhile: other recipients may be due */
-	uint32_t returns; /* how often it came back without a verdict of its own */
+	bool look_again;	/* a walk met its entry meanwhile: other recipients may be due */
+	struct inbound *sender; /* still waits for the verdict, see in_session.h; NULL: nobody */
+	uint32_t returns;	/* how often it came back without a verdict of its own */
 	struct store_envelope
 	    envelope;		   /* only the recipients of this item; slices into the same allocation */
 	uint32_t *recipient_index; /* of each, in the stored envelope */
@@ -83,9 +85,10 @@ void queue_drop(struct domain *domain);
 /* Is nothing of it in memory or being read? Then its domain can go. */
 bool queue_at_rest(const struct queue *queue);
 
-/* A message was committed with recipients of this domain. */
-void queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
-		   uint64_t body_bytes);
+/* A message was committed with recipients of this domain. Returns its item if that is in memory, ready: until
+ * the next call of this header. */
+struct item *queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
+			   uint64_t body_bytes);
 
 /* A walk is under way. */
 bool queue_reading(const struct queue *queue);

@@ -152,6 +152,7 @@ void relay_shut_down(struct relay *relay)
 {
 	relay_enter(relay);
 	relay->shutting_down = true;
+	in_session_hurry(relay);
 	list_each_safe(node, after, &relay->inbounds) {
 		struct inbound *in = container_of(node, struct inbound, in_relay);
 		smtp_server_shut_down(in->server);

@@ -21,8 +21,10 @@ enum {
 struct relay_counters { /* since start */
 	uint64_t accepted_messages, accepted_recipients, refused_recipients;
 	uint64_t delivered_recipients, deferred_recipients;
-	uint64_t expired_recipients;  /* whose hold time was over */
-	uint64_t refused_for_room;    /* recipients whose domain's share of the spool was used up */
+	uint64_t expired_recipients; /* whose hold time was over */
+	uint64_t refused_for_room;   /* recipients whose domain's share of the spool was used up */
+	/* Senders who waited for what the server says, see in_session.h. */
+	uint64_t in_session_delivered, in_session_refused, in_session_queued;
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was never seen */
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "relay/in_session.h"
 
 enum {
 	RECORD_RETRY_MS =
@@ -289,6 +290,28 @@ static void settle(struct outbound *out)
 	outbound_recorded(out);
 }
 
+/* A refusal that is not durable is none: the message waits like any other. While the store cannot tell, it is
+ * asked again and the sender hears nothing. */
+static void refusal_not_written(struct outbound *out, enum store_result result)
+{
+	const struct verdict_result refused = {.verdict = VERDICT_MESSAGE};
+	int64_t now_ms = out->relay->now.wall_ms;
+
+	if (result == STORE_UNKNOWN) {
+		out->refusal_unknown = true;
+		return;
+	}
+	out->refusing = false;
+	for (uint32_t i = 0; i < out->change_count; i++) {
+		struct store_change *change = &out->changes[i];
+		change->state = STORE_QUEUED;
+		change->not_before_ms = now_ms + verdict_backoff_ms(&refused, change->attempts);
+		if (change->not_before_ms < out->due_ms)
+			out->due_ms = change->not_before_ms;
+	}
+	in_session_not_refused(out->item, out->refusal_unknown);
+}
+
 static void recorded(void *owner, enum store_result result, enum store_reason reason)
 {
 	struct outbound *out = owner;
@@ -302,9 +325,13 @@ static void recorded(void *owner, enum store_result result, enum store_reason re
 		return;
 	}
 	if (result == STORE_OK || reason == STORE_REASON_MISSING) {
+		if (out->refusing)
+			in_session_refused(out->item, &out->transaction.recipients[0].outcome.reply);
 		settle(out);
 		return;
 	}
+	if (out->refusing)
+		refusal_not_written(out, result);
 	log_event(relay->ports.log, LOG_LEVEL_ALARM, "store", out->item->id,
 		  "the result of a delivery cannot be written down: tried again until it can",
 		  LOG_NUMBER("reason", reason));
@@ -367,6 +394,75 @@ static void judge_recipient(struct outbound *out, uint32_t index, struct summary
 		add_change(out, index, &result, &outcome->reply);
 }
 
+/* --- the sender who waits --- */
+
+/* Was the content refused for good, and that of all recipients alike? Words that name an address, or nothing,
+ * say nothing certain about any one of several (RECOVERY §1.5). */
+static bool content_refused(const struct outbound *out, enum verdict_whole whole)
+{
+	if (out->body_failed || whole == WHOLE_ADDRESS)
+		return false;
+	for (uint32_t i = 0; i < out->transaction.recipient_count; i++) {
+		const struct client_outcome *outcome = outcome_of(out, i);
+		bool late =
+		    outcome->stage == CLIENT_STAGE_DOT; /* before it nothing was seen of the content */
+		if (outcome->end != CLIENT_REPLIED || !late || !reply_permanent(&outcome->reply))
+			return false;
+		struct verdict_event event = results_event(outcome, out, 0);
+		if (verdict_judge(&event).verdict != VERDICT_MESSAGE)
+			return false;
+	}
+	return true;
+}
+
+/* Its server has just taken somebody at RCPT whom it took before: it is itself. */
+static bool took_known_recipient(const struct outbound *out)
+{
+	const struct known *known = out->item->domain->known;
+
+	for (uint32_t i = 0; known != NULL && i < out->transaction.recipient_count; i++)
+		if (out->notes[i].state == NOTE_FOUND &&
+		    ledger_standing(&out->notes[i].entry, &known->ledger) >= LEDGER_SEEN)
+			return true;
+	return false;
+}
+
+static void end_refused(struct outbound *out)
+{
+	out->change_count = 0;
+	out->split = false;
+	out->due_ms = INT64_MAX;
+	out->refusing = true;
+	in_session_refusing(out->item);
+	for (uint32_t i = 0; i < out->transaction.recipient_count; i++)
+		out->changes[out->change_count++] = (struct store_change){
+		    .recipient = out->item->recipient_index[i],
+		    .state = STORE_REFUSED,
+		    .attempts = out->item->envelope.recipients[i].attempts + 1,
+		    .reply = keep_words(out, &outcome_of(out, i)->reply),
+		    .relay = slice_of(out->relay_text),
+		};
+}
+
+static void tell_sender(struct outbound *out, const struct summary *sum, enum verdict_whole whole)
+{
+	struct item *item = out->item;
+
+	if (sum->ok == out->transaction.recipient_count) {
+		in_session_delivered(item, &outcome_of(out, 0)->reply);
+		return;
+	}
+	if (content_refused(out, whole)) {
+		bool told = in_session_may_refuse(item) && took_known_recipient(out);
+		item->domain->contents_refused++;
+		if (told) {
+			end_refused(out);
+			return;
+		}
+	}
+	in_session_over(item);
+}
+
 static void count(struct relay *relay, const struct summary *sum)
 {
 	relay->counters.delivered_recipients += sum->ok;
@@ -405,6 +501,7 @@ void results_of(struct outbound *out)
 	count(relay, &sum);
 	tell_lane(out, &sum);
 	tell_domain(out, &sum);
+	tell_sender(out, &sum, whole);
 	if (out->change_count > 0)
 		results_record(out);
 	else

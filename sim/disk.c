@@ -307,6 +307,11 @@ static int begin_call(struct disk *disk)
 	return disk->short_write ? 0 : -disk->error_number;
 }
 
+int disk_call(struct disk *disk)
+{
+	return begin_call(disk);
+}
+
 static bool half_of_it(const struct disk *disk)
 {
 	return disk->short_write && disk->fail_at != 0 &&

@@ -41,6 +41,10 @@ void disk_drop_process(struct disk *disk);
 uint64_t disk_calls(
     const struct disk *disk); /* operations so far that disk_fail_at counts: all of enum disk_operation */
 
+/* One of another implementation's, on the same disk: counted, and failed with -errno when its turn has come.
+ */
+int disk_call(struct disk *disk);
+
 /* The call number `at` (1: the next one) ends with -error_number; with forever also all that follow. A write
  * that fails may have done a part of its work: half of its bytes. short_write: it does half and says so,
  * without an error. at 0: never (the end of failing). */
@@ -63,6 +67,7 @@ void disk_names(struct disk *disk, void (*each)(void *owner, const char *name), 
 /* The index lies on a real disk (LMDB does its own input and output): its folder, and a copy of its file as
  * of the last checkpoint, which is what a crash leaves. */
 struct disk_index {
+	void (*crash)(struct disk_index *index); /* of disk_lmdb.h, which knows better; NULL: none */
 	char path[256];
 	char *copy;
 	size_t copy_size;

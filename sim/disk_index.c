@@ -74,6 +74,12 @@ void disk_index_restore(struct disk_index *index)
 {
 	char path[320];
 
+	if (index->crash != NULL) {
+		index->crash(index);
+		file_path(index, "lock.mdb", path);
+		(void)unlink(path);
+		return;
+	}
 	remove_files(index);
 	if (!index->saved)
 		return;

@@ -43,14 +43,15 @@ bool spool_dead(const struct spool *spool)
 
 /* --- completing ---------------------------------------------------------------------------------- */
 
-/* Durable, but not to be put into effect for want of memory: the next start will find it. Until then nothing
- * is true any more, so nothing is taken and no checkpoint is made. */
-static void cannot_apply(struct spool *spool, struct spool_write *w)
+/* Durable, but not to be put into effect for want of memory, or because the index cannot be read: the next
+ * start will find it. Until then nothing is true any more, so nothing is taken and no checkpoint is made. */
+static void cannot_apply(struct spool *spool, struct spool_write *w, int error)
 {
 	spool->broken = true;
-	spool_die(spool, "there was no memory to keep track of what was written");
+	spool_die(spool, error == ERR_MEMORY ? "there was no memory to keep track of what was written"
+					     : "the index cannot be read");
 	w->result = STORE_UNKNOWN;
-	w->reason = STORE_REASON_MEMORY;
+	w->reason = error == ERR_MEMORY ? STORE_REASON_MEMORY : STORE_REASON_IO;
 }
 
 static int extend(struct spool *spool, const struct spool_write *w)
@@ -74,8 +75,9 @@ static void take_effect(struct spool *spool, struct spool_write *w)
 
 	if (w->result != STORE_OK || (spool->broken && w->kind == RECORD_ABORT))
 		return;
-	if (spool->broken || extend(spool, w) != 0) {
-		cannot_apply(spool, w);
+	int error = spool->broken ? ERR_IO : extend(spool, w);
+	if (error != 0) {
+		cannot_apply(spool, w, error);
 		return;
 	}
 	if (w->kind == RECORD_BODY)
@@ -85,8 +87,9 @@ static void take_effect(struct spool *spool, struct spool_write *w)
 	check(header == 1);
 	struct slice payload = slice_upto(
 	    slice_from(buffer_slice(&w->run), w->last_at + (size_t)RECORD_HEADER_BYTES), record.length);
-	if (spool_apply(spool, w->kind, payload, at, &outcome) != 0) {
-		cannot_apply(spool, w);
+	error = spool_apply(spool, w->kind, payload, at, &outcome);
+	if (error != 0) {
+		cannot_apply(spool, w, error);
 		return;
 	}
 	w->result = outcome.result;

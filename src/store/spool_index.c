@@ -29,6 +29,7 @@ struct spool_index {
 	bool lacks_gone; /* read only, and of an older version */
 	MDB_txn *reading;
 	unsigned depth;
+	bool lost; /* LMDB has given up: nothing can be read any more */
 	struct index_txn writing;
 };
 
@@ -284,9 +285,10 @@ uint64_t index_u64_at(struct slice key, size_t at)
 int index_read_begin(struct spool_index *index)
 {
 	if (index->depth == 0) {
-		int result = mdb_txn_renew(index->reading);
-		if (result != 0)
-			return error_of(result) == ERR_MEMORY ? ERR_MEMORY : ERR_IO;
+		int result = index->lost ? 0 : mdb_txn_renew(index->reading);
+		if (result == ENOMEM)
+			return ERR_MEMORY;
+		index->lost = index->lost || result != 0;
 	}
 	index->depth++;
 	return 0;
@@ -295,7 +297,7 @@ int index_read_begin(struct spool_index *index)
 void index_read_end(struct spool_index *index)
 {
 	check(index->depth > 0);
-	if (--index->depth == 0)
+	if (--index->depth == 0 && !index->lost)
 		mdb_txn_reset(index->reading);
 }
 
@@ -313,6 +315,8 @@ int index_get(struct spool_index *index, enum index_table table, const struct in
 	      struct slice *ret_value)
 {
 	check(index->depth > 0);
+	if (index->lost)
+		return ERR_IO;
 	if (table == INDEX_GONE && index->lacks_gone)
 		return ERR_MISSING;
 	return get(index->reading, index->tables[table], key, ret_value);
@@ -325,6 +329,9 @@ struct index_cursor *index_cursor_new(struct spool_index *index, enum index_tabl
 	check(index->depth > 0);
 	if (c == NULL)
 		return NULL;
+	c->cursor = NULL;
+	if (index->lost) /* whoever moves it hears of it */
+		return c;
 	if (mdb_cursor_open(index->reading, index->tables[table], &c->cursor) != 0) {
 		free(c);
 		return NULL;
@@ -336,7 +343,8 @@ void index_cursor_free(struct index_cursor *cursor)
 {
 	if (cursor == NULL)
 		return;
-	mdb_cursor_close(cursor->cursor);
+	if (cursor->cursor != NULL)
+		mdb_cursor_close(cursor->cursor);
 	free(cursor);
 }
 
@@ -344,7 +352,7 @@ static int move(struct index_cursor *cursor, MDB_cursor_op op, MDB_val k, struct
 		struct slice *ret_value)
 {
 	MDB_val v = {.mv_size = 0};
-	int result = mdb_cursor_get(cursor->cursor, &k, &v, op);
+	int result = cursor->cursor != NULL ? mdb_cursor_get(cursor->cursor, &k, &v, op) : MDB_PANIC;
 
 	if (result == MDB_NOTFOUND)
 		return 0;

@@ -80,7 +80,8 @@ struct index_key index_key_gone_pair(struct slice key);
 struct index_key index_key_bytes(struct slice bytes); /* at most INDEX_KEY_MAX */
 uint64_t index_u64_at(struct slice key, size_t at);   /* big-endian; 0 when the key is too short */
 
-/* Reading. Slices are lent until the outermost index_read_end. ERR_IO. */
+/* Reading. Slices are lent until the outermost index_read_end. When LMDB has given up (a commit failed in its
+ * last step) it begins all the same, and each read gives ERR_IO. ERR_MEMORY: try later. */
 nodiscard int index_read_begin(struct spool_index *index); /* nests */
 void index_read_end(struct spool_index *index);
 nodiscard int index_get(struct spool_index *index, enum index_table table, const struct index_key *key,

@@ -4,6 +4,10 @@
 
 #include "base/check.h"
 
+#ifdef INDEX_ON_DISK
+enum disk_lmdb_lie spool_world_lie;
+#endif
+
 enum { SMALL_SEGMENT = 24 * 1024, SMALL_CHECKPOINT = 8 * 1024 };
 
 static void count_report(void *owner, const struct spool_report *report)
@@ -44,6 +48,11 @@ void *spool_world_make(void)
 	    .reserve_bytes = 1,
 	    .index_map_bytes = 8 * 1024 * 1024,
 	};
+#ifdef INDEX_ON_DISK
+	w->config.index_unsynced = false;
+	w->config.checkpointed = NULL;
+	disk_lmdb_attach(w->disk, &w->index, spool_world_lie);
+#endif
 	return w;
 }
 
@@ -51,6 +60,9 @@ void spool_world_destroy(void *world)
 {
 	struct spool_world *w = world;
 
+#ifdef INDEX_ON_DISK
+	disk_lmdb_detach();
+#endif
 	disk_free(w->disk);
 	disk_index_deinit(&w->index);
 	free(w);

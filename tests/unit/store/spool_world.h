@@ -3,6 +3,7 @@
 #define TEST_SPOOL_WORLD_H
 
 #include "sim/disk.h"
+#include "sim/disk_lmdb.h"
 #include "store/spool.h"
 
 struct spool_world {
@@ -13,6 +14,9 @@ struct spool_world {
 	unsigned reports[8]; /* by event */
 	uint64_t crash_seed;
 };
+
+/* With INDEX_ON_DISK the index lies on the simulated disk too (sim/disk_lmdb.h); its syncs may lie. */
+extern enum disk_lmdb_lie spool_world_lie;
 
 /* Small segments and checkpoints, so that a short history meets everything. */
 void *spool_world_make(void);

@@ -24,13 +24,6 @@ static void set_reason(struct domain_flow *flow, struct slice reason)
 	flow->reason[reason.size] = '\0';
 }
 
-static void forget_refusals(struct domain_flow *flow)
-{
-	flow->refused_in_row = 0;
-	memset(flow->recent_recipient, 0, sizeof(flow->recent_recipient));
-	memset(flow->recent_sender, 0, sizeof(flow->recent_sender));
-}
-
 /* Returns true when it was another state. */
 static bool enter(struct domain_flow *flow, enum domain_state state, struct slice reason, int64_t wall_ms)
 {
@@ -41,9 +34,6 @@ static bool enter(struct domain_flow *flow, enum domain_state state, struct slic
 		return false;
 	flow->state = state;
 	flow->since_wall_ms = wall_ms;
-	flow->canary_out = false;
-	flow->canary_count = 0;
-	forget_refusals(flow);
 	if (state == DOMAIN_OPEN)
 		flow->epoch++;
 	return true;
@@ -51,9 +41,11 @@ static bool enter(struct domain_flow *flow, enum domain_state state, struct slic
 
 static bool open_or_wait(struct domain_flow *flow, int64_t wall_ms)
 {
-	if (flow->destination_known)
-		return enter(flow, DOMAIN_OPEN, SLICE(""), wall_ms);
-	return enter(flow, DOMAIN_WAITING, SLICE("no destination is known yet"), wall_ms);
+	if (!flow->destination_known)
+		return enter(flow, DOMAIN_WAITING, SLICE("no destination is known yet"), wall_ms);
+	if (flow->refusing)
+		return enter(flow, DOMAIN_REFUSING, SLICE("the server refused valid recipients"), wall_ms);
+	return enter(flow, DOMAIN_OPEN, SLICE(""), wall_ms);
 }
 
 void domain_flow_init(struct domain_flow *flow, int64_t wall_ms)
@@ -64,122 +56,30 @@ void domain_flow_init(struct domain_flow *flow, int64_t wall_ms)
 	flow->since_wall_ms = wall_ms;
 }
 
-/* A canary whose result never came must not end the tests for ever. */
-static bool canary_lost(const struct domain_flow *flow, int64_t now_us)
+bool domain_flows(const struct domain_flow *flow)
 {
-	return flow->canary_out && now_us - flow->canary_us >= DOMAIN_CANARY_LOST_US;
-}
-
-struct domain_permit domain_permit(const struct domain_flow *flow, int64_t now_us)
-{
-	bool canary = flow->state == DOMAIN_REFUSING && now_us >= flow->next_canary_us &&
-		      (!flow->canary_out || canary_lost(flow, now_us));
-
-	return (struct domain_permit){.flow = flow->state == DOMAIN_OPEN, .canary = canary};
+	return flow->state == DOMAIN_OPEN;
 }
 
 int64_t domain_deadline(const struct domain_flow *flow, int64_t now_us, int64_t wall_ms)
 {
-	int64_t lost_us = flow->canary_us + DOMAIN_CANARY_LOST_US;
-
-	if (flow->state == DOMAIN_PAUSED && flow->resume_wall_ms != 0) {
-		int64_t wait_ms = flow->resume_wall_ms - wall_ms;
-
-		/* The wall clock may jump: look again once an hour. */
-		if (wait_ms > DOMAIN_PAUSE_LOOK_MS)
-			wait_ms = DOMAIN_PAUSE_LOOK_MS;
-		return now_us + (wait_ms > 0 ? wait_ms * 1000 : 0);
-	}
-	if (flow->state != DOMAIN_REFUSING)
+	if (flow->state != DOMAIN_PAUSED || flow->resume_wall_ms == 0)
 		return INT64_MAX;
-	if (!flow->canary_out)
-		return flow->next_canary_us;
-	return flow->next_canary_us > lost_us ? flow->next_canary_us : lost_us;
+	int64_t wait_ms = flow->resume_wall_ms - wall_ms;
+	/* The wall clock may jump: look again once an hour. */
+	if (wait_ms > DOMAIN_PAUSE_LOOK_MS)
+		wait_ms = DOMAIN_PAUSE_LOOK_MS;
+	return now_us + (wait_ms > 0 ? wait_ms * 1000 : 0);
 }
 
-/* The interval runs from one start to the next. */
-void domain_canary_out(struct domain_flow *flow, int64_t now_us)
+bool domain_refusing(struct domain_flow *flow, bool refusing, struct slice why, int64_t wall_ms)
 {
-	static const int64_t intervals_us[] = DOMAIN_CANARY_INTERVALS_US;
-	size_t last = sizeof(intervals_us) / sizeof(intervals_us[0]) - 1;
-
-	flow->canary_out = true;
-	flow->canary_us = now_us;
-	flow->next_canary_us = now_us + intervals_us[flow->canary_count < last ? flow->canary_count : last];
-	flow->canary_count++;
-}
-
-void domain_canary_abandoned(struct domain_flow *flow)
-{
-	flow->canary_out = false;
-}
-
-/* Only a recipient and a reverse-path that this run has not seen count. */
-static bool is_new_evidence(const struct domain_flow *flow, uint64_t recipient, uint64_t sender)
-{
-	for (uint32_t i = 0; i < flow->refused_in_row; i++) {
-		if (flow->recent_recipient[i] == recipient || flow->recent_sender[i] == sender)
-			return false;
-	}
-	return true;
-}
-
-static bool refuse(struct domain_flow *flow, struct slice reply, struct rng *rng, int64_t now_us,
-		   int64_t wall_ms)
-{
-	if (!enter(flow, DOMAIN_REFUSING, reply, wall_ms))
+	flow->refusing = refusing;
+	if (flow->state == DOMAIN_PAUSED || flow->state == DOMAIN_WAITING)
 		return false;
-	/* The first canary is the active check: at once, a little spread so that many domains do not ask
-	 * together. */
-	flow->next_canary_us = now_us + rng_between(rng, 0, DOMAIN_FIRST_CANARY_US);
-	return true;
-}
-
-static bool refused(struct domain_flow *flow, uint64_t recipient, uint64_t sender, struct slice reply,
-		    struct rng *rng, int64_t now_us, int64_t wall_ms)
-{
-	if (flow->state != DOMAIN_OPEN) {
-		if (flow->state == DOMAIN_REFUSING)
-			set_reason(flow, reply);
-		return false;
-	}
-	if (!is_new_evidence(flow, recipient, sender))
-		return false;
-	flow->recent_recipient[flow->refused_in_row] = recipient;
-	flow->recent_sender[flow->refused_in_row] = sender;
-	flow->refused_in_row++;
-	if (flow->refused_in_row < DOMAIN_REFUSING_AFTER)
-		return false;
-	return refuse(flow, reply, rng, now_us, wall_ms);
-}
-
-bool domain_outcome(struct domain_flow *flow, enum verdict verdict, uint64_t recipient, uint64_t sender,
-		    struct slice reply, struct rng *rng, int64_t now_us, int64_t wall_ms)
-{
-	flow->canary_out = false;
-	switch (verdict) {
-	case VERDICT_OK:
-		forget_refusals(flow);
-		return flow->state == DOMAIN_REFUSING && open_or_wait(flow, wall_ms);
-	case VERDICT_DOMAIN:
-		if (flow->state == DOMAIN_OPEN)
-			return refuse(flow, reply, rng, now_us, wall_ms);
-		return refused(flow, recipient, sender, reply, rng, now_us, wall_ms);
-	case VERDICT_REFUSED:
-	case VERDICT_US:
-		return refused(flow, recipient, sender, reply, rng, now_us, wall_ms);
-	case VERDICT_HOST:
-	case VERDICT_CONN_LIMIT:
-	case VERDICT_RATE:
-	case VERDICT_PRESSURE:
-	case VERDICT_BUSY:
-	case VERDICT_RECIPIENT: /* neither for nor against the domain */
-	case VERDICT_MESSAGE:
-	case VERDICT_LATER:
-	case VERDICT_UNKNOWN:
-		return false;
-	}
-	check_never();
+	if (refusing)
+		return enter(flow, DOMAIN_REFUSING, why, wall_ms);
+	return flow->state == DOMAIN_REFUSING && open_or_wait(flow, wall_ms);
 }
 
 bool domain_pause(struct domain_flow *flow, int64_t until_wall_ms, int64_t wall_ms)
@@ -230,7 +130,7 @@ int domain_flow_save(const struct domain_flow *flow, struct buffer *to)
 	return w.failed ? ERR_MEMORY : 0;
 }
 
-int domain_flow_load(struct domain_flow *flow, struct slice from, int64_t now_us, int64_t wall_ms)
+int domain_flow_load(struct domain_flow *flow, struct slice from, int64_t wall_ms)
 {
 	struct wire_reader r = wire_reader(from);
 	struct domain_flow loaded;
@@ -247,7 +147,7 @@ int domain_flow_load(struct domain_flow *flow, struct slice from, int64_t now_us
 		return ERR_CORRUPT;
 	loaded.state = (enum domain_state)state;
 	loaded.destination_known = known;
-	loaded.next_canary_us = now_us; /* a refusing domain is tested soon after a start */
+	loaded.refusing = state == DOMAIN_REFUSING;
 	*flow = loaded;
 	return 0;
 }

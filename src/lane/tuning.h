@@ -31,10 +31,6 @@
 	{                                   \
 		5000000, 10000000, 15000000 \
 	}
-/* The first canary checks the suspicion: at once, spread over this much. */
-#define DOMAIN_FIRST_CANARY_US 500000
-/* A canary without any result for so long (longer than the RFC's patience for the dot) is given up. */
-#define DOMAIN_CANARY_LOST_US 900000000LL
 /* How often a timed pause looks at the wall clock, which may jump. */
 #define DOMAIN_PAUSE_LOOK_MS 3600000LL
 

@@ -8,6 +8,7 @@
 #include "relay/feed.h"
 #include "relay/inbound.h"
 #include "relay/save.h"
+#include "relay/trust.h"
 
 enum { HOLD_DAYS_MAX = 60, DAY_MS = 24 * 3600 * 1000 };
 
@@ -524,8 +525,8 @@ void admin_probe(struct relay *relay, struct slice name, admin_done *done, void 
 		return;
 	}
 	lane_hint(&domain->feed->lane, true, relay->now.now_us);
-	domain->flow.next_canary_us = relay->now.now_us;
 	queue_release(domain);
+	trust_probe_now(domain);
 	admin_request_answer(relay, done, owner, 0,
 			     "%s: the server is tried now; `restante status %s` shows what it says",
 			     domain->name, domain->name);

@@ -4,6 +4,7 @@
 #include "relay/admin_private.h"
 #include "relay/feed.h"
 #include "relay/known.h"
+#include "relay/trust.h"
 
 static void add_counts(struct store_counts *sum, const struct store_counts *more)
 {
@@ -266,7 +267,7 @@ static void next_of_flow(const struct domain *domain, char *ret_text, size_t siz
 	else if (flow->state == DOMAIN_PAUSED)
 		say_in(ret_text, size, "the hold ends", flow->resume_wall_ms - now.wall_ms);
 	else if (flow->state == DOMAIN_REFUSING)
-		say_in(ret_text, size, "one message is tried", (flow->next_canary_us - now.now_us) / 1000);
+		say_in(ret_text, size, "one message is tried", (trust_deadline(domain) - now.now_us) / 1000);
 	else
 		(void)snprintf(ret_text, size, "the MX is looked up again within %d min", 1);
 }

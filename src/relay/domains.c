@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "relay/discover.h"
 #include "relay/feed.h"
+#include "relay/trust.h"
 
 enum { FLOW_LOOK_AGAIN_MS = 1000 };
 
@@ -138,6 +139,7 @@ void domain_free(struct domain *domain)
 	struct relay *relay = domain->relay;
 
 	discover_stop(domain);
+	trust_cancel(domain);
 	relay->room.domains_refused -= domain->share_used_up;
 	if (domain->feed != NULL)
 		feed_leave(domain->feed, domain);
@@ -284,6 +286,7 @@ static void use_destination(struct domain *domain, const struct destination *des
 			feed_leave(domain->feed, domain);
 		if (feed != NULL)
 			feed_join(feed, domain);
+		trust_grace(domain);
 	}
 	bool changed = domain_destination(&domain->flow, feed != NULL, why, relay->now.wall_ms);
 	if (!changed)
@@ -317,7 +320,7 @@ static void log_flow(const struct domain *domain)
 	static const char *const sentence[] = {
 	    [DOMAIN_OPEN] = "mail of this domain flows",
 	    [DOMAIN_REFUSING] =
-		"the server refuses mail of this domain: it is held, one message is tried each 15 s",
+		"the server refuses valid mail of this domain: it is held, one message is tried each 15 s",
 	    [DOMAIN_PAUSED] = "mail of this domain is held by hand",
 	    [DOMAIN_WAITING] = "no server is known for this domain: its mail is held",
 	};
@@ -346,6 +349,9 @@ void domain_flow_was(struct domain *domain, bool changed)
 	/* What is due but cannot be done now (a canary while the lane is down) is looked at again in a while.
 	 */
 	int64_t deadline_us = domain_deadline(&domain->flow, relay->now.now_us, relay->now.wall_ms);
+	int64_t trust_us = trust_deadline(domain);
+	if (trust_us < deadline_us)
+		deadline_us = trust_us;
 	if (deadline_us <= relay->now.now_us)
 		deadline_us = relay->now.now_us + CLOCK_MS(FLOW_LOOK_AGAIN_MS);
 	timer_set(&relay->timers, &domain->flow_timer, deadline_us);
@@ -366,11 +372,4 @@ void domain_wake(struct domain *domain)
 		return;
 	members_wake(domain);
 	feed_wake(domain->feed);
-}
-
-void domain_canary_gone(struct domain *domain)
-{
-	domain_canary_abandoned(&domain->flow);
-	domain_flow_was(domain, false);
-	domain_wake(domain);
 }

@@ -73,8 +73,8 @@ struct domain {
 	struct queue queue;
 
 	struct timer destination_timer; /* it could not be used for want of memory: once more */
-	struct timer flow_timer;	/* end of a pause, next canary of a refusing domain */
-	int64_t released_us;		/* when parked mail was last looked at for a canary */
+	struct timer flow_timer;	/* end of a pause; check or probe of a doubted one */
+	int64_t released_us;		/* when a probe was last looked for */
 	struct timer mx_timer;		/* next look at the MX set */
 	struct resolver_query *mx_query;
 	bool destination_changed; /* learnt anew: to be saved */
@@ -111,8 +111,6 @@ nodiscard int domain_set_destination(struct domain *domain, const struct destina
 /* After a change of flow: wakes or stops the queue, sets the timer, logs. Call with what the machine
  * returned. */
 void domain_flow_was(struct domain *domain, bool changed);
-/* A refusing domain's canary told nothing: another one may go when it is due. */
-void domain_canary_gone(struct domain *domain);
 /* The look at the MX set is over, with or without a server. */
 void domain_discovered(struct domain *domain);
 /* Something may be sent, or is to be tried, for this domain. */

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "relay/outbound.h"
+#include "relay/trust.h"
 
 /* --- making and finding --- */
 
@@ -101,6 +102,7 @@ struct feed *feed_for(struct relay *relay, const struct destination *destination
 	members_init(&feed->members);
 	list_init(&feed->connections);
 	list_init(&feed->idle);
+	list_init(&feed->asks);
 	feed->timer.fire = feed_timer_fired;
 	lane_init(&feed->lane, &relay->config.lane, rng_next(&relay->rng), relay->now.now_us,
 		  relay->now.wall_ms);
@@ -151,6 +153,7 @@ void feed_free(struct feed *feed)
 
 	list_each_safe(node, after, &feed->connections)
 		outbound_kill(container_of(node, struct outbound, in_feed));
+	ask_fail_all(feed);
 	hosts_cancel(feed);
 	relay->feeds_without_smtputf8 -= !feed->smtputf8;
 	relay->feeds_without_dsn -= !feed->dsn;
@@ -193,8 +196,8 @@ bool feed_single(const struct feed *feed)
 
 bool feed_flows(const struct domain *domain)
 {
-	return domain->feed != NULL && domain->feed->lane.state == LANE_UP &&
-	       domain_permit(&domain->flow, domain->relay->now.now_us).flow;
+	return domain->feed != NULL && domain->feed->lane.state == LANE_UP && domain_flows(&domain->flow) &&
+	       trust_permits(domain);
 }
 
 static void log_change(const struct feed *feed)
@@ -211,11 +214,23 @@ static void log_change(const struct feed *feed)
 		  LOG_TEXT("reply", slice_of(view.last_reply)));
 }
 
+/* A server that was only too busy, or out of space, is the same as before. */
+static void tell_trust(const struct feed *feed, struct domain *domain)
+{
+	if (feed->lane.state != LANE_UP)
+		trust_server_lost(domain);
+	else if (!feed->lane.limited)
+		trust_grace(domain);
+	domain_flow_was(domain, false);
+}
+
 void feed_changed(struct feed *feed)
 {
 	feed->changed = true;
 	budget_forget(feed);
 	log_change(feed);
+	if (feed->lane.state != LANE_UP)
+		ask_fail_all(feed);
 	list_each(node, &feed->domains) {
 		struct domain *domain = container_of(node, struct domain, in_feed);
 		if (feed->lane.state == LANE_UP)
@@ -223,6 +238,7 @@ void feed_changed(struct feed *feed)
 		else
 			queue_drop(domain);
 		turns_leave(&feed->turns, &domain->turn);
+		tell_trust(feed, domain);
 	}
 	feed_wake(feed);
 }
@@ -293,13 +309,14 @@ static struct item *next_item(struct feed *feed, bool *ret_canary)
 	check(item != NULL);
 	turns_charge(&feed->turns, turn, item->body_bytes);
 	feed->members.canary_last = false;
+	trust_sent(domain);
 	members_wake(domain); /* its queue may want to be read on */
 	return item;
 }
 
 static void open_connections(struct feed *feed, uint32_t sends, uint32_t connects)
 {
-	uint32_t wanted = members_ready(feed);
+	uint32_t wanted = members_ready(feed) + (ask_next(feed) != NULL);
 
 	if (wanted > sends)
 		wanted = sends;
@@ -319,9 +336,12 @@ static void open_connections(struct feed *feed, uint32_t sends, uint32_t connect
 static void send(struct feed *feed, struct lane_permit permit)
 {
 	uint32_t sends = permit.sends;
+	struct outbound *out;
 
+	while (ask_next(feed) != NULL && (out = idle_connection(feed)) != NULL)
+		ask_send(out);
 	while (sends > 0) {
-		struct outbound *out = idle_connection(feed);
+		out = idle_connection(feed);
 		if (out == NULL)
 			break;
 		bool canary;

@@ -76,6 +76,7 @@ struct feed {
 	uint32_t connection_count;
 	uint32_t opening_count; /* not yet greeted */
 	struct list idle;	/* struct outbound, greeted, without a transaction; the latest used first */
+	struct list asks;	/* struct ask that wait for a connection */
 
 	struct timer timer;	/* the lane's deadline */
 	struct list in_budget;	/* linked: it waits for its turn */

@@ -64,7 +64,7 @@ static bool is_believed(const struct domain *domain)
 	const struct lane *lane = &domain->feed->lane;
 	int64_t up_us = domain->relay->now.now_us - lane->since_us;
 
-	return feed_flows(domain) && domain->flow.refused_in_row == 0 && domain->known != NULL &&
+	return feed_flows(domain) && domain->known != NULL && !trust_suspects(domain) &&
 	       !trust_in_grace(domain) && !trust_holds(domain) && !trust_doubts(domain) &&
 	       up_us >= CLOCK_MS(IN_SESSION_GRACE_MS);
 }

@@ -29,7 +29,7 @@ void known_serve(struct domain *domain)
 
 	if (known == NULL)
 		return;
-	if (!feed_flows(domain)) {
+	if (!feed_flows(domain) || known->refusal.state != REFUSAL_TRUSTED) {
 		known->served_us = now_us;
 		return;
 	}
@@ -129,7 +129,7 @@ static void write_entry(const struct outbound *out, uint32_t index, const struct
 
 /* Brings an entry up to date. False: it says nothing about this recipient, or nothing worth an entry. */
 static bool bring_up_to_date(const struct outbound *out, uint32_t index, enum verdict verdict,
-			     struct ledger_entry *entry)
+			     const struct refusal_advice *advice, struct ledger_entry *entry)
 {
 	struct ledger_domain *ledger = &out->item->domain->known->ledger;
 	struct slice local = local_part(out->item->envelope.recipients[index].forward_path);
@@ -139,15 +139,17 @@ static bool bring_up_to_date(const struct outbound *out, uint32_t index, enum ve
 		ledger_accepted(entry, ledger, local, out->relay->now.wall_ms);
 		return true;
 	}
-	/* Strangers' guesses are not worth an entry: nothing asks for them yet. */
-	if ((verdict == VERDICT_REFUSED || verdict == VERDICT_DOMAIN) && found) {
-		ledger_was_refused(entry, ledger, false, out->relay->now.wall_ms);
-		return true;
-	}
-	return false;
+	/* Strangers' guesses are worth an entry only when they count towards an end. */
+	if ((verdict != VERDICT_REFUSED && verdict != VERDICT_DOMAIN) || !(found || advice->counted))
+		return false;
+	ledger_was_refused(entry, ledger, advice->counted, out->relay->now.wall_ms);
+	if (advice->departed)
+		ledger_depart(entry, ledger, local);
+	return true;
 }
 
-void known_learn(struct outbound *out, uint32_t index, enum verdict verdict)
+void known_learn(struct outbound *out, uint32_t index, enum verdict verdict,
+		 const struct refusal_advice *advice)
 {
 	const struct known_note *note = &out->notes[index];
 	bool found = note->state == NOTE_FOUND;
@@ -159,7 +161,7 @@ void known_learn(struct outbound *out, uint32_t index, enum verdict verdict)
 	known_serve(out->item->domain);
 	if (verdict == VERDICT_OK && out->item->envelope.reverse_path.size == 0)
 		known->ledger.null_sender = true;
-	if (note->state == NOTE_NONE || !bring_up_to_date(out, index, verdict, &entry))
+	if (note->state == NOTE_NONE || !bring_up_to_date(out, index, verdict, advice, &entry))
 		return;
 	known->changed = true;
 	if (!ledger_must_write(found ? &note->entry : NULL, &entry))

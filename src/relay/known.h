@@ -29,12 +29,13 @@ enum {
 
 struct known { /* of a domain; made when there is something to know */
 	struct ledger_domain ledger;
-	struct refusal refusal; /* by trust.h */
-	uint32_t count;		/* recipients with an entry: as last swept, and those that came since */
-	uint32_t swept;		/* of the sweep that is under way */
-	int64_t served_us;	/* service is counted up to here */
-	bool changed, saved;	/* saved: once, since start */
-	bool urgent;		/* changed, and not to wait for KNOWN_SAVE_MS */
+	struct refusal refusal;	   /* by trust.h */
+	struct trust_check *check; /* under way, or NULL */
+	uint32_t count;		   /* recipients with an entry: as last swept, and those that came since */
+	uint32_t swept;		   /* of the sweep that is under way */
+	int64_t served_us;	   /* service is counted up to here */
+	bool changed, saved;	   /* saved: once, since start */
+	bool urgent;		   /* changed, and not to wait for KNOWN_SAVE_MS */
 	int64_t saved_us, saved_service_ms;
 };
 
@@ -58,8 +59,9 @@ void known_serve(struct domain *domain);
 /* Reads the entries of the transaction's recipients into out->notes (one for each, allocated, zero).
  * out->notes_pending is 0 when all are there; results_of is called then if it waits for that. */
 void known_read(struct outbound *out);
-/* The result of one of its recipients. */
-void known_learn(struct outbound *out, uint32_t index, enum verdict verdict);
+/* The result of one of its recipients, and what the hold detector made of it. */
+void known_learn(struct outbound *out, uint32_t index, enum verdict verdict,
+		 const struct refusal_advice *advice);
 
 /* To be written at this round? */
 bool known_must_save(const struct domain *domain);

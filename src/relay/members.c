@@ -1,8 +1,7 @@
 #include "relay/members.h"
 
 #include "relay/feed.h"
-
-enum { RELEASE_INTERVAL_MS = 5000 };
+#include "relay/trust.h"
 
 void members_init(struct members *members)
 {
@@ -71,13 +70,11 @@ void members_count(struct domain *domain, uint32_t ready, uint32_t reading)
 static void look_at(struct domain *domain)
 {
 	struct feed *feed = domain->feed;
-	struct domain_permit may = domain_permit(&domain->flow, feed->relay->now.now_us);
 
 	queue_tell(domain);
-	put(&feed->members.hungry, &domain->hungry, may.flow && queue_wants_reading(domain));
-	put_canary(domain, may.canary && feed_holds_mail(domain));
-	if (list_linked(&domain->in_canaries) && !queue_reading(&domain->queue))
-		queue_fill_canary(domain);
+	put(&feed->members.hungry, &domain->hungry, feed_flows(domain) && queue_wants_reading(domain));
+	put_canary(domain, trust_probes(domain) && domain->queue.probe != NULL);
+	trust_look(domain);
 }
 
 bool members_look(struct feed *feed)
@@ -111,36 +108,15 @@ uint32_t members_ready(const struct feed *feed)
 	return feed->members.ready + feed->members.canary_count;
 }
 
-/* --- canaries of refusing domains --- */
+/* --- probes of refusing and doubted domains --- */
 
-/* What was refused is parked: it is what a canary is taken from, now and then, so that an empty pass is not
- * begun again at once. */
-static void release_parked(struct domain *domain)
+static struct item *probe_item(struct domain *domain)
 {
-	int64_t now_us = domain->relay->now.now_us;
-
-	if (queue_reading(&domain->queue) || now_us - domain->released_us < CLOCK_MS(RELEASE_INTERVAL_MS))
-		return;
-	domain->released_us = now_us;
-	queue_release(domain);
-}
-
-/* One message each 15 s. Without one in memory it comes back when its queue was read, or when its timer looks
- * again. */
-static struct item *refusing_canary(struct domain *domain)
-{
-	int64_t now_us = domain->relay->now.now_us;
-
-	if (!domain_permit(&domain->flow, now_us).canary)
+	if (!trust_probes(domain))
 		return NULL;
-	struct item *item = queue_take_canary(domain, domain->flow.canary_count);
-	if (item == NULL) {
-		release_parked(domain);
-		return NULL;
-	}
-	domain_canary_out(&domain->flow, now_us);
-	if (domain->feed->domain_count > FEED_CHOICES_MAX)
-		queue_drop(domain);
+	struct item *item = queue_take_probe(domain);
+	if (item != NULL)
+		trust_probe_out(domain);
 	return item;
 }
 
@@ -152,7 +128,7 @@ struct item *members_canary(struct feed *feed)
 		struct domain *domain = container_of(node, struct domain, in_canaries);
 		put_canary(domain, false);
 		feed->members.looks++;
-		struct item *item = refusing_canary(domain);
+		struct item *item = probe_item(domain);
 		if (item != NULL) {
 			feed->members.canary_last = true;
 			return item;

@@ -4,9 +4,10 @@
  * A domain of which something changed is *woken*. The next run of the feed looks at it and sorts it in:
  *	turns (lane/turns.h)  its mail flows and something of it is ready in memory
  *	hungry                its mail flows and its queue wants to be read: in turn, a page at a time, while
- *fewer than FEED_READ_AHEAD messages of the whole lane are in memory canaries              it refuses, and
- *one message may be tried now: in turn and besides, holding: it may hold mail, so it can give the canary of a
- *lane that is down. That list is swept lazily: who turns out to hold nothing leaves it until mail arrives.
+ *fewer than FEED_READ_AHEAD messages of the whole lane are in memory canaries              it refuses or is
+ *doubted, and one message may be tried now: in turn and besides, holding: it may hold mail, so it can give
+ *the canary of a lane that is down. That list is swept lazily: who turns out to hold nothing leaves it until
+ *mail arrives.
  *
  * Part of feed.h; nothing here is linked for a domain without a feed.
  */
@@ -25,9 +26,6 @@ struct item;
 enum {
 	FEED_READ_AHEAD = 1024, /* messages of a lane in memory or asked for: far beyond any window */
 	FEED_LOOKS_MAX = 1000,	/* domains looked at in one run, then the next turn of the loop goes on */
-	/* With more domains than this on its lane, a refusing one forgets its choice of canaries after each.
-	 */
-	FEED_CHOICES_MAX = 64,
 };
 
 struct members {

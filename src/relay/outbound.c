@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "relay/trust.h"
 
 enum { BODY_PIECE_BYTES = 64 * 1024 };
 
@@ -60,6 +61,7 @@ void outbound_bury(struct outbound *out)
 	struct relay *relay = out->relay;
 
 	check(!out->dead && out->conn == NULL && out->item == NULL);
+	ask_lost(out);
 	outbound_recording(out, false);
 	if (out->state <= OUTBOUND_GREETING)
 		feed->opening_count--;
@@ -160,19 +162,9 @@ static bool prepare_transaction(struct outbound *out, const struct item *item)
 	return true;
 }
 
-/* The machine has it; the caller steps. False: the item went back. */
-static bool begin(struct outbound *out, struct item *item, bool canary)
+static void reset(struct outbound *out)
 {
-	check(out->state == OUTBOUND_IDLE && out->item == NULL);
-	if (!prepare_transaction(out, item)) {
-		if (canary)
-			domain_canary_gone(item->domain);
-		queue_defer(item);
-		return false;
-	}
 	list_remove(&out->in_idle);
-	out->item = item;
-	out->canary = canary;
 	out->body_offset = 0;
 	out->body_failed = false;
 	out->want_body = false;
@@ -183,6 +175,21 @@ static bool begin(struct outbound *out, struct item *item, bool canary)
 	out->usable = false;
 	out->messages_sent++;
 	out->state = OUTBOUND_SENDING;
+}
+
+/* The machine has it; the caller steps. False: the item went back. */
+static bool begin(struct outbound *out, struct item *item, bool canary)
+{
+	check(out->state == OUTBOUND_IDLE && out->item == NULL);
+	if (!prepare_transaction(out, item)) {
+		if (canary)
+			trust_probe_gone(item->domain);
+		queue_defer(item);
+		return false;
+	}
+	reset(out);
+	out->item = item;
+	out->canary = canary;
 	known_read(out);
 	lane_transaction_started(&out->feed->lane, out->probe, out->relay->now.now_us);
 	smtp_client_begin(out->client, &out->transaction, out->relay->now.now_us);
@@ -193,6 +200,15 @@ void outbound_send(struct outbound *out, struct item *item, bool canary)
 {
 	if (begin(out, item, canary))
 		outbound_step(out, nothing);
+}
+
+void outbound_ask(struct outbound *out)
+{
+	check(out->state == OUTBOUND_IDLE && out->item == NULL);
+	reset(out);
+	out->canary = false;
+	smtp_client_begin(out->client, &out->transaction, out->relay->now.now_us);
+	outbound_step(out, nothing);
 }
 
 static void read_body(struct outbound *out);
@@ -291,6 +307,20 @@ void outbound_recorded(struct outbound *out)
 	check(out->state == OUTBOUND_RECORDING && out->item == NULL);
 	outbound_recording(out, false);
 	out->probe = false;
+	out->results_done = true;
+	proceed(out);
+}
+
+/* What was asked is answered; nothing is to be written down. */
+static void answered(struct outbound *out)
+{
+	out->references++;
+	ask_over(out);
+	out->references--;
+	if (out->dead) {
+		outbound_unused(out);
+		return;
+	}
 	out->results_done = true;
 	proceed(out);
 }
@@ -440,7 +470,10 @@ void outbound_step(struct outbound *out, struct slice input)
 	if (out->state == OUTBOUND_RECORDING && !out->judged) {
 		out->judged = true;
 		timer_clear(&relay->timers, &out->timer);
-		results_of(out);
+		if (out->ask != NULL)
+			answered(out);
+		else
+			results_of(out);
 	} else if (out->state == OUTBOUND_RECORDING) {
 		proceed(out);
 	} else {

@@ -6,6 +6,7 @@
 #ifndef RELAY_OUTBOUND_H
 #define RELAY_OUTBOUND_H
 
+#include "relay/ask.h"
 #include "relay/feed.h"
 #include "relay/known.h"
 
@@ -38,6 +39,7 @@ struct outbound {
 	bool probe;	   /* made for the canary */
 	struct item *item; /* of the transaction, or the canary while connecting */
 	bool canary;	   /* the transaction's verdict decides on lane or domain */
+	struct ask *ask;   /* instead of an item: the transaction only asks, see ask.h */
 	struct smtp_client_transaction transaction;
 	size_t in_net_bytes; /* at the front of the output: given to the connection, not yet sent */
 	uint64_t body_offset;
@@ -76,6 +78,8 @@ struct outbound {
 bool outbound_open(struct feed *feed, struct item *canary);
 /* IDLE only: starts the transaction. The item is the session's until its results are recorded. */
 void outbound_send(struct outbound *out, struct item *item, bool canary);
+/* IDLE only: starts the transaction of out->ask, which is prepared. */
+void outbound_ask(struct outbound *out);
 /* Says QUIT. IDLE only. */
 void outbound_quit(struct outbound *out);
 /* The server hangs: a transaction that has not come to the final dot is given up, one past it waits on. */

@@ -8,6 +8,7 @@
 #include "relay/feed.h"
 #include "relay/in_session.h"
 #include "relay/inbound.h"
+#include "relay/trust.h"
 
 /* --- items --- */
 
@@ -45,11 +46,13 @@ static bool refused_by_server(const struct store_recipient *r)
 	return r->last_reply.size > 0 && r->last_reply.data[0] >= '4' && r->last_reply.data[0] <= '5';
 }
 
-static bool due(const struct domain *domain, const struct store_recipient *r)
+static bool due(const struct domain *domain, uint64_t id, const struct store_recipient *r)
 {
+	const struct queue *queue = &domain->queue;
+
 	if (r->state != STORE_QUEUED || r->domain != domain->number)
 		return false;
-	if (domain->queue.ignore_backoff && refused_by_server(r))
+	if (queue->ignore_backoff && id > queue->released_to && refused_by_server(r))
 		return true;
 	return !backed_off(r->not_before_ms, domain->relay->now.wall_ms);
 }
@@ -79,7 +82,7 @@ static struct item *item_new(struct domain *domain, uint64_t id, const struct st
 	item->envelope.recipient_count = count;
 	item->recipient_index = (uint32_t *)(void *)(memory + index_at);
 	for (uint32_t i = 0, n = 0; i < e->recipient_count && n < count; i++) {
-		if (!due(domain, &e->recipients[i]))
+		if (!due(domain, id, &e->recipients[i]))
 			continue;
 		item->envelope.recipients[n] = e->recipients[i];
 		item->envelope.recipients[n].forward_path = put_text(&text, e->recipients[i].forward_path);
@@ -113,13 +116,13 @@ static struct queue_end *end_of(struct item *item)
 
 /* When the first of the recipients of this domain that may not be tried yet may; INT64_MAX: none has to wait.
  */
-static int64_t earliest_backoff(const struct domain *domain, const struct store_envelope *e)
+static int64_t earliest_backoff(const struct domain *domain, uint64_t id, const struct store_envelope *e)
 {
 	int64_t earliest = INT64_MAX;
 
 	for (uint32_t i = 0; i < e->recipient_count; i++) {
 		const struct store_recipient *r = &e->recipients[i];
-		bool waits = r->state == STORE_QUEUED && r->domain == domain->number && !due(domain, r);
+		bool waits = r->state == STORE_QUEUED && r->domain == domain->number && !due(domain, id, r);
 		if (waits && r->not_before_ms < earliest)
 			earliest = r->not_before_ms;
 	}
@@ -172,12 +175,20 @@ static void end_reset(struct queue_end *end, uint64_t cursor)
 	end->arrived_meanwhile = false;
 }
 
+static void drop_probe(struct queue *queue)
+{
+	if (queue->probe != NULL)
+		item_free(queue->probe);
+	queue->probe = NULL;
+}
+
 /* Everything that the fresh end has considered belongs to the backlog from now on; the backlog is read from
  * the oldest. */
 static void begin_pass(struct domain *domain)
 {
 	struct queue *queue = &domain->queue;
 
+	drop_probe(queue);
 	queue->next_due_ms = INT64_MAX;
 	timer_clear(&domain->relay->timers, &queue->due_timer);
 	if (queue->fresh.cursor >= queue->fresh_from)
@@ -218,19 +229,23 @@ void queue_deinit(struct queue *queue)
 	struct domain *domain = container_of(queue, struct domain, queue);
 
 	timer_clear(&domain->relay->timers, &queue->due_timer);
+	drop_probe(queue);
 	end_reset(&queue->backlog, 0);
 	end_reset(&queue->fresh, 0);
 	check(queue->items.count == 0);
 	map_deinit(&queue->items);
 }
 
-void queue_restart(struct domain *domain, bool ignore_backoff)
+void queue_restart(struct domain *domain, bool release)
 {
 	struct queue *queue = &domain->queue;
 	struct store *store = domain->relay->ports.store;
 
 	queue->fresh_from = store->ops->next_id(store, domain->relay->now.wall_ms);
-	queue->ignore_backoff = ignore_backoff;
+	if (release) {
+		queue->ignore_backoff = true;
+		queue->released_to = 0;
+	}
 	end_reset(&queue->fresh, queue->fresh_from - 1);
 	queue->fresh.exhausted = true; /* nothing has such an id yet */
 	begin_pass(domain);
@@ -244,6 +259,7 @@ void queue_drop(struct domain *domain)
 void queue_release(struct domain *domain)
 {
 	domain->queue.ignore_backoff = true;
+	domain->queue.released_to = 0;
 	begin_pass(domain);
 }
 
@@ -271,7 +287,7 @@ static struct item *take_entry(struct queue_end *end, uint64_t id, const struct 
 {
 	struct domain *domain = end->domain;
 	struct item *known = find_item(&domain->queue, id);
-	int64_t next_due_ms = earliest_backoff(domain, envelope);
+	int64_t next_due_ms = earliest_backoff(domain, id, envelope);
 	struct item *item = NULL;
 	uint32_t due_count = 0;
 
@@ -280,7 +296,7 @@ static struct item *take_entry(struct queue_end *end, uint64_t id, const struct 
 		return NULL;
 	}
 	for (uint32_t i = 0; i < envelope->recipient_count; i++)
-		due_count += due(domain, &envelope->recipients[i]);
+		due_count += due(domain, id, &envelope->recipients[i]);
 	bool single = due_count > 1 && feed_single(domain->feed);
 	if (due_count > 0)
 		item = item_new(domain, id, envelope, body_bytes, single ? 1 : due_count);
@@ -291,6 +307,13 @@ static struct item *take_entry(struct queue_end *end, uint64_t id, const struct 
 	if (next_due_ms != INT64_MAX)
 		note_due(domain, next_due_ms);
 	return item;
+}
+
+/* All that was released has been given out. */
+static void end_release(struct queue *queue)
+{
+	if (queue->backlog.exhausted && queue->backlog.ready_count == 0)
+		queue->ignore_backoff = false;
 }
 
 static void take_entries(struct queue_end *end, const struct store_entry *entries, size_t count, bool more)
@@ -309,8 +332,7 @@ static void take_entries(struct queue_end *end, const struct store_entry *entrie
 	}
 	end->exhausted = !more && !end->arrived_meanwhile;
 	end->arrived_meanwhile = false;
-	if (!end->is_fresh && end->exhausted)
-		queue->ignore_backoff = false;
+	end_release(queue);
 }
 
 static void walk_done(void *owner, enum store_result result, const struct store_entry *entries, size_t count,
@@ -381,7 +403,8 @@ void queue_fill(struct domain *domain)
 
 bool queue_at_rest(const struct queue *queue)
 {
-	return queue->items.count == 0 && !queue->backlog.loading && !queue->fresh.loading;
+	return queue->items.count == 0 && !queue->backlog.loading && !queue->fresh.loading &&
+	       !queue->probe_loading;
 }
 
 struct item *queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
@@ -407,12 +430,113 @@ struct item *queue_arrived(struct domain *domain, uint64_t id, const struct stor
 	return item;
 }
 
+/* --- probes --- */
+
+/* One recipient, whether or not its back-off is over, if a server has refused it. NULL: it has none such, or
+ * no memory. */
+static struct item *probe_of(struct domain *domain, const struct store_entry *entry)
+{
+	struct queue *queue = &domain->queue;
+	bool ignore_backoff = queue->ignore_backoff;
+	uint64_t released_to = queue->released_to;
+	struct item *item = NULL;
+
+	if (find_item(queue, entry->id) != NULL || commit_pending(domain->relay, entry->id))
+		return NULL;
+	queue->ignore_backoff = true;
+	queue->released_to = 0;
+	for (uint32_t i = 0; i < entry->envelope.recipient_count && item == NULL; i++)
+		if (due(domain, entry->id, &entry->envelope.recipients[i]))
+			item = item_new(domain, entry->id, &entry->envelope, entry->body_bytes, 1);
+	queue->ignore_backoff = ignore_backoff;
+	queue->released_to = released_to;
+	return item;
+}
+
+/* RECOVERY §1.2: known-good first, else one that was not refused yet; then the smaller one. */
+static int probe_worth(const struct item *item)
+{
+	const struct store_recipient *recipient = &item->envelope.recipients[0];
+
+	if (trust_knows(item->domain, recipient->forward_path))
+		return 2;
+	return recipient->attempts == 0 ? 1 : 0;
+}
+
+static struct item *better_probe(struct item *a, struct item *b)
+{
+	if (a == NULL || b == NULL)
+		return a == NULL ? b : a;
+	bool second = probe_worth(b) > probe_worth(a);
+	free(second ? a : b);
+	return second ? b : a;
+}
+
+static void take_probe(struct queue *queue, struct item *item)
+{
+	queue->probe_after = 0;
+	if (item == NULL)
+		return; /* from the oldest on again */
+	if (map_insert(&queue->items, &item->by_id, slice_make(item->id_key, sizeof(item->id_key))) != 0) {
+		free(item);
+		return;
+	}
+	item->look_again = true; /* it may have other recipients */
+	queue->probe = item;
+	queue->probe_after = item->id;
+}
+
+static void probe_walked(void *owner, enum store_result result, const struct store_entry *entries,
+			 size_t count, bool more)
+{
+	struct domain *domain = owner;
+	struct queue *queue = &domain->queue;
+	struct item *best = NULL;
+
+	relay_enter(domain->relay);
+	domain->relay->operations--;
+	queue->probe_loading = false;
+	for (size_t i = 0; i < count && result == STORE_OK; i++)
+		best = better_probe(best, probe_of(domain, &entries[i]));
+	take_probe(queue, best);
+	if (best == NULL && more && result == STORE_OK)
+		queue->probe_after = entries[count - 1].id;
+	domain_wake(domain);
+}
+
+bool queue_seek_probe(struct domain *domain)
+{
+	struct queue *queue = &domain->queue;
+	struct relay *relay = domain->relay;
+
+	if (queue->probe != NULL || queue->probe_loading || !feed_holds_mail(domain))
+		return false;
+	queue->probe_loading = true;
+	relay->operations++;
+	relay->ports.store->ops->walk(relay->ports.store, domain->number, queue->probe_after, QUEUE_PAGE,
+				      probe_walked, domain);
+	return true;
+}
+
+struct item *queue_take_probe(struct domain *domain)
+{
+	struct item *item = domain->queue.probe;
+
+	domain->queue.probe = NULL;
+	return item;
+}
+
 /* --- giving out --- */
 
 static struct item *take(struct queue_end *end, struct item *item)
 {
+	struct queue *queue = &end->domain->queue;
+
 	list_remove(&item->in_end);
 	end->ready_count--;
+	if (!end->is_fresh && item->id > queue->released_to)
+		queue->released_to = item->id;
+	end_release(queue);
 	queue_tell(end->domain);
 	return item;
 }
@@ -489,14 +613,20 @@ bool queue_sends(const struct domain *domain, uint64_t id)
 	return item != NULL && !list_linked(&item->in_end);
 }
 
+static void forget_ready(struct item *item)
+{
+	end_of(item)->ready_count--;
+	queue_defer(item);
+}
+
 void queue_forget(struct domain *domain, uint64_t id)
 {
 	struct item *item = find_item(&domain->queue, id);
 
-	if (item == NULL || !list_linked(&item->in_end))
-		return;
-	end_of(item)->ready_count--;
-	queue_defer(item);
+	if (item != NULL && item == domain->queue.probe)
+		queue_defer(queue_take_probe(domain));
+	else if (item != NULL && list_linked(&item->in_end))
+		forget_ready(item);
 	queue_tell(domain);
 }
 

@@ -69,15 +69,24 @@ struct queue {
 	uint64_t fresh_from;
 	struct map items;    /* all in memory, ready or in transit */
 	int64_t next_due_ms; /* wall clock: earliest back-off that was passed over; INT64_MAX: none */
-	bool ignore_backoff; /* this pass takes what a server refused before its back-off is over */
+	/* A release: what a server refused is taken before its back-off is over, each message once: those of
+	 * the backlog above released_to. A pass that begins meanwhile does not end it. */
+	bool ignore_backoff;
+	uint64_t released_to;
 	struct timer due_timer;
+	/* The next probe of a domain that is held or doubted (refusal.h), chosen among all that waits,
+	 * back-off or not. */
+	struct item *probe; /* NULL: none was looked for */
+	uint64_t probe_after;
+	bool probe_loading;
 };
 
 void queue_init(struct queue *queue, struct domain *domain, uint64_t fresh_from);
 void queue_deinit(struct queue *queue); /* items in transit must be gone */
 
-/* The lane has come back, the domain has opened: all that waits is backlog, read anew from the oldest on. */
-void queue_restart(struct domain *domain, bool ignore_backoff);
+/* The lane has come back, the domain has opened: all that waits is backlog, read anew from the oldest on. A
+ * release that was under way goes on. */
+void queue_restart(struct domain *domain, bool release);
 /* The lane went down or the domain was stopped: ready items are dropped from memory (they are in the store).
  */
 void queue_drop(struct domain *domain);
@@ -114,8 +123,14 @@ bool queue_sends(const struct domain *domain, uint64_t id);
 /* Its results are in the store. due_ms: earliest back-off among its recipients, or INT64_MAX when all have
  * ended. */
 void queue_finish(struct item *item, int64_t due_ms);
-/* An administrator wants it tried now. */
+/* What was refused is due at once: the server has changed its mind, or an administrator wants it. */
 void queue_release(struct domain *domain);
+
+/* Looks for a probe, if there is none: the next message after the last probe, of a recipient that was
+ * accepted lately before others. domain_wake follows. False: nothing to look for, or a walk is under way. */
+bool queue_seek_probe(struct domain *domain);
+/* That probe, one message to one recipient, or NULL. */
+struct item *queue_take_probe(struct domain *domain);
 
 /* A canary: one of the oldest that are ready, small ones first, another one each time (tried counts the
  * failures so far). NULL: nothing is ready yet; queue_fill sees to it. */

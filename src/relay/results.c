@@ -8,12 +8,14 @@
 
 #include "base/check.h"
 #include "relay/in_session.h"
+#include "relay/trust.h"
 
 enum {
 	RECORD_RETRY_MS =
 	    1000, /* a record that the store could not write is tried again: the result must not be lost */
 	RETURNS_MAX = 3, /* so often a message goes back without a verdict, then it gets a back-off */
 	RETURN_BACKOFF_MS = 60 * 1000,
+	END_PARK_MS = 3600 * 1000, /* what may end is tried again after so long: nothing ends yet */
 };
 
 static enum verdict_stage stage_of(enum client_stage stage)
@@ -159,13 +161,32 @@ static struct slice keep_words(struct outbound *out, const struct reply *reply)
 	return copy;
 }
 
+/* When it may be tried again, on the wall clock. 0: as soon as its domain is released. */
+static int64_t not_before_ms(const struct outbound *out, const struct verdict_result *result,
+			     uint32_t attempts, const struct refusal_advice *advice)
+{
+	int64_t now_ms = out->relay->now.wall_ms;
+
+	switch (advice->act) {
+	case REFUSAL_ACCEPTED:
+	case REFUSAL_HOLD:
+		return 0;
+	case REFUSAL_PARK:
+		return now_ms + advice->park_ms;
+	case REFUSAL_END:
+		return now_ms + END_PARK_MS;
+	case REFUSAL_MESSAGE:
+		break;
+	}
+	return now_ms + verdict_backoff_ms(result, attempts);
+}
+
 static void add_change(struct outbound *out, uint32_t index, const struct verdict_result *result,
-		       const struct reply *reply)
+		       const struct reply *reply, const struct refusal_advice *advice)
 {
 	const struct item *item = out->item;
 	const struct store_recipient *recipient = &item->envelope.recipients[index];
 	bool ok = result->verdict == VERDICT_OK;
-	int64_t backoff_ms = verdict_backoff_ms(result, recipient->attempts + 1);
 	struct store_change *change = &out->changes[out->change_count++];
 
 	*change = (struct store_change){
@@ -173,20 +194,19 @@ static void add_change(struct outbound *out, uint32_t index, const struct verdic
 	    .state = ok ? STORE_DELIVERED : STORE_QUEUED,
 	    .reason = ok ? REASON_NONE : (uint8_t)result->reason,
 	    .attempts = recipient->attempts + 1,
-	    .not_before_ms = ok ? 0 : out->relay->now.wall_ms + backoff_ms,
+	    .not_before_ms = ok ? 0 : not_before_ms(out, result, recipient->attempts + 1, advice),
 	    .reply = keep_words(out, reply),
 	    .relay = slice_of(out->relay_text),
 	};
-	if (!ok && change->not_before_ms < out->due_ms)
+	if (change->not_before_ms != 0 && change->not_before_ms < out->due_ms)
 		out->due_ms = change->not_before_ms;
 }
 
 struct summary {		   /* of one transaction */
 	enum verdict lane_verdict; /* the worst that concerns the lane */
 	enum lane_kind lane_kind;
-	enum verdict domain_verdict; /* OK if one was accepted, else the worst own one */
-	uint32_t ok, deferred, waiting, domain_index;
-	const struct reply *lane_reply, *domain_reply;
+	uint32_t ok, deferred, waiting, own;
+	const struct reply *lane_reply;
 };
 
 /* More serious first. */
@@ -201,8 +221,7 @@ static int lane_weight(enum verdict verdict)
 	return weight[verdict];
 }
 
-static void sum_up(struct summary *sum, const struct verdict_result *result, const struct reply *reply,
-		   uint32_t index)
+static void sum_up(struct summary *sum, const struct verdict_result *result, const struct reply *reply)
 {
 	if (result->verdict == VERDICT_OK)
 		sum->ok++;
@@ -213,17 +232,10 @@ static void sum_up(struct summary *sum, const struct verdict_result *result, con
 		sum->lane_kind = result->kind;
 		sum->lane_reply = reply;
 	}
-	if (!is_own(result->verdict)) {
+	if (is_own(result->verdict))
+		sum->own++;
+	else
 		sum->waiting++;
-		return;
-	}
-	bool first = sum->domain_reply == NULL;
-	if (first || result->verdict == VERDICT_OK ||
-	    (sum->domain_verdict != VERDICT_OK && result->verdict == VERDICT_DOMAIN)) {
-		sum->domain_verdict = result->verdict;
-		sum->domain_reply = reply;
-		sum->domain_index = index;
-	}
 }
 
 static void tell_lane(struct outbound *out, const struct summary *sum)
@@ -252,26 +264,6 @@ static void tell_lane(struct outbound *out, const struct summary *sum)
 	feed->changed = true;
 	if (lane_transaction_ended(&feed->lane, &sample, relay->now.now_us, relay->now.wall_ms))
 		feed_changed(feed);
-}
-
-static void tell_domain(struct outbound *out, const struct summary *sum)
-{
-	struct domain *domain = out->item->domain;
-	struct relay *relay = out->relay;
-	const struct store_envelope *e = &out->item->envelope;
-	char words[REPLY_TEXT_MAX + 32];
-
-	if (sum->domain_reply == NULL) {
-		if (out->canary)
-			domain_canary_gone(domain);
-		return;
-	}
-	results_words(sum->domain_reply, words, sizeof(words));
-	uint64_t recipient = map_hash(e->recipients[sum->domain_index].forward_path, relay->ports.seed);
-	uint64_t sender = map_hash(e->reverse_path, relay->ports.seed);
-	bool changed = domain_outcome(&domain->flow, sum->domain_verdict, recipient, sender, slice_of(words),
-				      &relay->rng, relay->now.now_us, relay->now.wall_ms);
-	domain_flow_was(domain, changed);
 }
 
 /* Nothing more is known of this message, or everything is written down: the item goes, or goes back. */
@@ -379,6 +371,16 @@ static enum verdict_whole refused_as_a_whole(const struct outbound *out)
 	return refused > 1 ? whole : WHOLE_NO;
 }
 
+/* What the hold detector says; nothing to say about what concerns the lane. */
+static struct refusal_advice consult(struct outbound *out, uint32_t index,
+				     const struct verdict_result *result,
+				     const struct client_outcome *outcome)
+{
+	if (!is_own(result->verdict))
+		return (struct refusal_advice){.act = REFUSAL_MESSAGE};
+	return trust_result(out, index, result, outcome);
+}
+
 static void judge_recipient(struct outbound *out, uint32_t index, struct summary *sum)
 {
 	const struct client_outcome *outcome = outcome_of(out, index);
@@ -387,11 +389,12 @@ static void judge_recipient(struct outbound *out, uint32_t index, struct summary
 
 	if (tired) /* it came back again and again without any verdict: not at once any more */
 		result.verdict = VERDICT_MESSAGE;
-	sum_up(sum, &result, &outcome->reply, index);
+	sum_up(sum, &result, &outcome->reply);
 	log_recipient(out, &out->item->envelope.recipients[index], &result, &outcome->reply);
-	known_learn(out, index, result.verdict);
+	struct refusal_advice advice = consult(out, index, &result, outcome);
+	known_learn(out, index, result.verdict, &advice);
 	if (is_own(result.verdict))
-		add_change(out, index, &result, &outcome->reply);
+		add_change(out, index, &result, &outcome->reply, &advice);
 }
 
 /* --- the sender who waits --- */
@@ -500,7 +503,8 @@ void results_of(struct outbound *out)
 		out->due_ms = relay->now.wall_ms;
 	count(relay, &sum);
 	tell_lane(out, &sum);
-	tell_domain(out, &sum);
+	if (out->canary && sum.own == 0)
+		trust_probe_gone(out->item->domain);
 	tell_sender(out, &sum, whole);
 	if (out->change_count > 0)
 		results_record(out);

@@ -8,6 +8,7 @@
 #include "relay/discover.h"
 #include "relay/feed.h"
 #include "relay/known.h"
+#include "relay/trust.h"
 
 enum { LOAD_PAGE = 100 };
 
@@ -158,7 +159,7 @@ static int load_flow(struct relay *relay, struct slice key, struct slice name, s
 
 	if (domain == NULL)
 		return 0;
-	int error = domain_flow_load(&domain->flow, value, now.now_us, now.wall_ms);
+	int error = domain_flow_load(&domain->flow, value, now.wall_ms);
 	if (error != 0)
 		damaged(relay, key, error);
 	bool changed = domain_destination(&domain->flow, domain->feed != NULL,
@@ -219,6 +220,7 @@ static void loaded_all(struct relay *relay)
 	relay->ready = true;
 	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
+		trust_loaded(domain);
 		if (domain->by_mx && !domain->damaged)
 			discover_start(domain);
 	}

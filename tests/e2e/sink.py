@@ -2,6 +2,7 @@
 """A destination: aiosmtpd in a process of its own, so that it can be killed like a real one.
 
 Usage: sink.py PORT FOLDER. Each message becomes FOLDER/N.eml, the bytes as they came, and FOLDER/N.json: from, to, time.
+While FOLDER/refuse exists, its text is the reply to each RCPT.
 """
 import asyncio
 import json
@@ -20,6 +21,14 @@ class Keep:
     def __init__(self, folder):
         self.folder = folder
         self.number = len([name for name in os.listdir(folder) if name.endswith('.json')])
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        try:
+            with open(os.path.join(self.folder, 'refuse'), encoding='ascii') as file:
+                return file.read()
+        except FileNotFoundError:
+            envelope.rcpt_tos.append(address)
+            return '250 2.1.5 known'
 
     async def handle_DATA(self, server, session, envelope):
         self.number += 1

@@ -197,6 +197,16 @@ static bool note_taken(struct refusal *r, struct refusal_event event, int64_t no
 	return refusal_event(r, &event, now_us).released;
 }
 
+/* "Not authenticated", our address, our host name: whether that concerns some senders or all mail, known
+ * recipients tell. */
+static void look_into_distrust(struct domain *domain)
+{
+	const struct refusal *r = refusal_of(domain);
+
+	if (r->check == REFUSAL_CHECK_NONE && now_of(domain) - r->check_us >= CLOCK_MS(TRUST_DISTRUST_MS))
+		trust_want_proof(domain);
+}
+
 struct refusal_advice trust_result(struct outbound *out, uint32_t index, const struct verdict_result *result,
 				   const struct client_outcome *outcome)
 {
@@ -213,6 +223,8 @@ struct refusal_advice trust_result(struct outbound *out, uint32_t index, const s
 	struct refusal_advice advice = refusal_event(&known->refusal, &event, now_of(domain));
 	advice.released = advice.released || released;
 	results_words(&outcome->reply, words, sizeof(words));
+	if (result->verdict == VERDICT_US)
+		look_into_distrust(domain);
 	trust_follow(domain, before, &advice, slice_of(words));
 	return advice;
 }

@@ -13,7 +13,10 @@
 
 struct outbound;
 
-enum { TRUST_CHECK_MS = 60000 }; /* patience with one question of a check: slow servers are not wrong */
+enum {
+	TRUST_CHECK_MS = 60000,	   /* patience with one question of a check: slow servers are not wrong */
+	TRUST_DISTRUST_MS = 15000, /* between two checks because the server distrusts us */
+};
 
 /* --- for decisions --- */
 

@@ -74,6 +74,9 @@ static void hear(struct trust_check *c)
 	    .reason = answer->result.reason,
 	};
 
+	if (event.verdict ==
+	    VERDICT_US) /* whatever it has against us: it does not take those whom it knows */
+		event.verdict = VERDICT_REFUSED;
 	refusal_check_answer(&c->domain->known->refusal, &event);
 	if (event.verdict != VERDICT_OK)
 		(void)snprintf(c->words, sizeof(c->words), "%s", answer->words);

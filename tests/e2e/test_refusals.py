@@ -50,6 +50,9 @@ class Refusals(Case):
     def test_relaying_denied(self):
         self.play('554 5.7.1 Relay access denied')
 
+    def test_not_authenticated(self):
+        self.play('530 5.7.1 Authentication required')
+
 
 if __name__ == '__main__':
     main()

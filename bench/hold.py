@@ -8,6 +8,7 @@ import lib
 HOLD = 200000
 MILLION = 1000000
 SMALL_BYTES = 400
+PORTIONS = 4  # a session takes no more than some thousands of messages
 
 
 def quiet_log(relay):
@@ -85,7 +86,8 @@ def million(options):
     with lib.work_folder() as folder:
         relay = new_relay(folder)
         with lib.running(relay):
-            lib.source(relay.port, 100, count, size=SMALL_BYTES)
+            for _ in range(PORTIONS):
+                lib.source(relay.port, 100, count // PORTIONS, size=SMALL_BYTES)
             for _ in range(options.rounds):
                 relay.stop()
                 figures.add('start', (answer := start_cold(relay))[0])

@@ -105,6 +105,24 @@ class Backup(Case):
         relay.stop()
         self.assertEqual(self.restored(self.path('copy')), before)
 
+    def test_leftovers(self):
+        """What a backup that was killed left goes, however little it is; what is somebody else's stays."""
+        relay = self.filled(1)
+        partial = self.path('copy.partial')
+        for name in 'certificate.pem', 'spool', 'RESTANTE', None:
+            os.mkdir(partial)
+            if name == 'spool':
+                os.mkdir(os.path.join(partial, name))
+            elif name is not None:
+                open(os.path.join(partial, name), 'x').close()
+            done = relay.cli('backup', self.path('copy'))
+            self.assertEqual(done.returncode, 0, (name, done.stderr))
+            shutil.rmtree(self.path('copy'))
+        os.mkdir(partial)
+        open(os.path.join(partial, 'letters'), 'x').close()
+        self.assertIn('File exists', relay.cli('backup', self.path('copy')).stderr)
+        self.assertEqual(os.listdir(partial), ['letters'])
+
     def test_lets_go(self):
         """A backup of which nothing is heard any more is given up."""
         relay = self.filled(1)

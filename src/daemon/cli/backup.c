@@ -255,16 +255,36 @@ static int copy_snapshot(struct copy *c, const json_t *snapshot)
 	return error == 0 ? copy_marker(c) : error;
 }
 
+static bool is_own(const char *name)
+{
+	bool own = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "spool") == 0 ||
+		   strcmp(name, marker) == 0;
+
+	for (size_t i = 0; i < sizeof(own_files) / sizeof(own_files[0]); i++)
+		own = own || strcmp(name, own_files[i]) == 0;
+	return own;
+}
+
+/* Nothing is in it but what a backup puts there, in whatever order: killed early, it left no spool yet. */
+static bool is_leftover(const char *path)
+{
+	const struct dirent *entry;
+	bool own = true;
+	DIR *folder = opendir(path);
+
+	if (folder == NULL)
+		return false;
+	while (own && (entry = readdir(folder)) != NULL)
+		own = is_own(entry->d_name);
+	(void)closedir(folder);
+	return own;
+}
+
 /* The leftover of a backup that was interrupted goes; anything else stays. */
 static int make_partial(const struct copy *c)
 {
-	char path[TOOL_PATH_SIZE + 32];
-
-	(void)snprintf(path, sizeof(path), "%s/spool", c->to);
-	if (access(path, F_OK) == 0)
+	if (is_leftover(c->to))
 		tool_remove_tree(c->to);
-	else
-		(void)rmdir(c->to);
 	return mkdir(c->to, 0700) == 0 ? 0 : complain(c, c->to, "");
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/base32.h"
 #include "daemon/domains_apply.h"
 #include "daemon/privileges.h"
 #include "daemon/store_open.h"
@@ -43,6 +44,7 @@ struct worker {
 	size_t listener_count;
 	struct net_listener *listeners[SOCKETS_SMTP_MAX];
 	struct domains_apply domains;
+	char mark[sizeof("restante-") + BASE32_U64_SIZE]; /* last word of our banner */
 	bool applying, accepting, stopping;
 	int64_t next_beat_us, stop_by_us;
 };
@@ -268,6 +270,9 @@ static int start_relay(struct worker *w)
 		return ERR_IO;
 	}
 	relay_config_defaults(&relay, config->hostname);
+	memcpy(w->mark, "restante-", sizeof("restante-"));
+	base32_from_u64(draw_seed(), w->mark + strlen(w->mark));
+	relay.mark = w->mark;
 	relay.own_addresses = w->launch->sockets.own;
 	relay.own_address_count = w->launch->sockets.own_count;
 	relay.normalise_networks = config->normalise;

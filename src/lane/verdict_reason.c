@@ -15,6 +15,7 @@ static const struct reason_text texts[REASON_END] = {
     [REASON_SERVICE_CLOSED] = {"service-closed", "the server says that it takes no mail now"},
     [REASON_SERVICE_REFUSED] = {"service-refused", "the server refuses the session"},
     [REASON_NO_MAIL_SERVICE] = {"no-mail-service", "the host says that it is no mail server"},
+    [REASON_OURSELVES] = {"ourselves", "what answers there is this relay itself"},
 
     [REASON_TOO_MANY_CONNECTIONS] = {"too-many-connections",
 				     "the server says that we have too many connections"},
@@ -75,6 +76,7 @@ static const struct reason_text texts[REASON_END] = {
     [REASON_NOT_TRIED] = {"not-tried", "it was not tried"},
     [REASON_OWN_SYSTEM] = {"own-system", "this relay's own system failed"},
     [REASON_SPLIT] = {"split", "refused as a whole: its recipients are tried one by one"},
+    [REASON_CIRCLE] = {"circle", "the message goes in a circle between this relay and the server"},
 
     [REASON_NO_REPLY_TO_DOT] = {"no-reply-to-dot", "the server did not say whether it has taken the message"},
 };

@@ -24,6 +24,7 @@ enum verdict_reason {
 	REASON_SERVICE_CLOSED = 15,  /* 421 or 4yz before a session, 421 in one: not now */
 	REASON_SERVICE_REFUSED = 16, /* 5yz before a session, no reason known */
 	REASON_NO_MAIL_SERVICE = 17, /* the host says that it takes no mail at all (521, 556, null MX) */
+	REASON_OURSELVES = 18,	     /* its banner is this relay's own */
 
 	/* lane ceilings */
 	REASON_TOO_MANY_CONNECTIONS = 20,
@@ -82,7 +83,8 @@ enum verdict_reason {
 	REASON_SESSION_USED_UP = 101,
 	REASON_NOT_TRIED = 102,
 	REASON_OWN_SYSTEM = 103,
-	REASON_SPLIT = 104, /* refused as a whole: its recipients are tried one by one */
+	REASON_SPLIT = 104,  /* refused as a whole: its recipients are tried one by one */
+	REASON_CIRCLE = 105, /* it came back to us again and again: kept, tried seldom */
 
 	REASON_NO_REPLY_TO_DOT = 110,
 };

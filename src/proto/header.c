@@ -222,20 +222,59 @@ static bool take_word(struct slice *s, struct slice *ret_word)
 	return end > 0;
 }
 
-/* Did we write this Received field, or somebody of our name? */
-static bool is_own_trace(struct slice value, const char *hostname)
+/* Without case, and fixed: whoever makes two addresses alike only sends himself astray. */
+static uint64_t hash_of_path(struct slice path)
+{
+	uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+
+	for (size_t i = 0; i < path.size; i++) {
+		unsigned char c = (unsigned char)path.data[i];
+		hash = (hash ^ (c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c)) * UINT64_C(1099511628211);
+	}
+	return hash;
+}
+
+/* Did we write this Received field, or somebody of our name? ret_for: whom it was for, <> or empty. */
+static bool is_own_trace(struct slice value, const char *hostname, struct slice *ret_for)
 {
 	struct slice word;
-	bool behind_by = false;
+	bool behind_by = false, behind_for = false, own = false;
 
+	*ret_for = (struct slice){.data = NULL, .size = 0};
 	while (take_word(&value, &word)) {
 		if (word.data[word.size - 1] == ';')
 			word.size--;
 		if (behind_by && slice_equal_nocase(word, slice_of(hostname)))
-			return true;
+			own = true;
+		if (behind_for)
+			*ret_for = word;
 		behind_by = slice_equal_nocase(word, SLICE("by"));
+		behind_for = slice_equal_nocase(word, SLICE("for"));
 	}
-	return false;
+	return own;
+}
+
+static void count_trace(struct header_scan *scan, struct slice value)
+{
+	struct slice path;
+
+	scan->received_count++;
+	if (!is_own_trace(value, scan->hostname, &path))
+		return;
+	scan->own_trace_count++;
+	if (path.size > 2 && path.data[0] == '<' && scan->passed_for_count < HEADER_PASSES_MAX)
+		scan->passed_for[scan->passed_for_count++] =
+		    hash_of_path(slice_make(path.data + 1, path.size - 2));
+}
+
+uint32_t header_scan_passes(const struct header_scan *scan, struct slice forward_path)
+{
+	uint64_t hash = hash_of_path(forward_path);
+	uint32_t passes = scan->own_trace_count - scan->passed_for_count;
+
+	for (uint32_t i = 0; i < scan->passed_for_count; i++)
+		passes += scan->passed_for[i] == hash;
+	return passes;
 }
 
 /* Between the first < and the > behind it; without them, the first word. */
@@ -270,9 +309,7 @@ static void look_at_field(struct header_scan *scan)
 	if (is_space(field.data[0]))
 		return; /* a message that begins with a continuation of nothing */
 	if (slice_equal_nocase(name, SLICE("Received"))) {
-		scan->received_count++;
-		if (is_own_trace(value, scan->hostname))
-			scan->own_trace_count++;
+		count_trace(scan, value);
 	} else if (slice_equal_nocase(name, SLICE("Message-ID")) && scan->message_id[0] == '\0') {
 		keep_message_id(scan, value);
 	}

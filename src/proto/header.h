@@ -31,13 +31,19 @@ void header_date(int64_t wall_ms, char ret_text[HEADER_DATE_SIZE]);
 
 /* Incremental look at a message's header: feed body bytes as they come, whole or in pieces, until done. A
  * field counts once the line behind it has begun. */
-enum { HEADER_MESSAGE_ID_MAX = 250 };
+enum {
+	HEADER_MESSAGE_ID_MAX = 250,
+	HEADER_PASSES_MAX =
+	    32, /* own traces that are told apart by their recipients; the others count for all */
+};
 struct header_scan {
 	uint32_t received_count;  /* Received fields */
 	uint32_t own_trace_count; /* Received fields with "by <hostname>" (loop detection) */
 	char message_id[HEADER_MESSAGE_ID_MAX + 1]; /* without <>; "" if none; cut when longer */
 	bool done;				    /* the empty line was seen */
 	/* private */
+	uint64_t passed_for[HEADER_PASSES_MAX]; /* hashes of the recipients of own traces */
+	uint32_t passed_for_count;
 	const char *hostname;
 	char field[HEADER_SCAN_FIELD_MAX]; /* as it came, line ends included */
 	size_t field_size;
@@ -48,5 +54,8 @@ struct header_scan {
 /* hostname outlives the scan. */
 void header_scan_init(struct header_scan *scan, const char *hostname);
 void header_scan_feed(struct header_scan *scan, struct slice bytes);
+/* How often the message has passed us on its way to this mailbox: own traces "for <it>", without case, and
+ * those that name no recipient, since they had several. */
+uint32_t header_scan_passes(const struct header_scan *scan, struct slice forward_path);
 
 #endif

@@ -41,7 +41,8 @@ struct smtp_server *smtp_server_new(const struct smtp_server_config *config, boo
 	s->command_since_us = now_us;
 	buffer_init(&s->output, SERVER_OUTPUT_MAX);
 	arena_init(&s->arena, SMTP_SERVER_ARENA_MAX);
-	smtp_server_reply(s, 220, NULL, "%s ESMTP", config->hostname);
+	smtp_server_reply(s, 220, NULL, "%s ESMTP%s%s", config->hostname, config->mark != NULL ? " " : "",
+			  config->mark != NULL ? config->mark : "");
 	if (s->phase == SERVER_CLOSING) {
 		smtp_server_free(s);
 		return NULL;

@@ -39,6 +39,7 @@ enum {
 
 struct smtp_server_config {
 	const char *hostname;	    /* in banner, EHLO and 221; outlives the session */
+	const char *mark;	    /* the last word of the banner, or NULL; outlives the session */
 	uint64_t message_bytes_max; /* SIZE; default 100 MiB; 0: none */
 	uint32_t recipients_max;    /* per transaction, then 452 4.5.3; default 1000 (RFC minimum is 100) */
 	uint32_t transactions_max;  /* per session, then 421; default 10000 */

@@ -15,7 +15,10 @@
 #include "base/check.h"
 #include "relay/feed.h"
 
-enum { COMMIT_AGAIN_MS = 1000 };
+enum {
+	COMMIT_AGAIN_MS = 1000,
+	CIRCLE_PASSES = 3, /* of one message past us for the same recipient: its server sends it back to us */
+};
 
 struct commit {
 	struct map_node node; /* in relay->committing */
@@ -82,7 +85,19 @@ static uint32_t notify_flags(const struct smtp_server_recipient *r)
 	       (r->notify_failure ? STORE_NOTIFY_FAILURE : 0u) | (r->notify_delay ? STORE_NOTIFY_DELAY : 0u);
 }
 
-static int copy_recipients(struct commit *c, const struct smtp_server_transaction *t)
+/* Whoever is in a circle waits as long as anybody may, and goes round again then: no spin, nothing lost, and
+ * once the server is mended it arrives without a hand. A release of the domain does not hurry it. */
+static void keep_from_spinning(const struct commit *c, const struct inbound *in, struct store_recipient *to)
+{
+	if (header_scan_passes(&in->scan, to->forward_path) < CIRCLE_PASSES)
+		return;
+	to->reason = REASON_CIRCLE;
+	to->not_before_ms = c->envelope.arrival_ms + QUEUE_BACKOFF_MAX_MS;
+	to->last_reply = slice_of("came back to this relay again and again: its server forwards it here");
+}
+
+static int copy_recipients(struct commit *c, const struct inbound *in,
+			   const struct smtp_server_transaction *t)
 {
 	struct store_envelope *e = &c->envelope;
 
@@ -99,6 +114,7 @@ static int copy_recipients(struct commit *c, const struct smtp_server_transactio
 		if (arena_copy(&c->arena, r->forward_path, &to->forward_path) != 0 ||
 		    arena_copy(&c->arena, r->orcpt, &to->orcpt) != 0)
 			return ERR_MEMORY;
+		keep_from_spinning(c, in, to);
 	}
 	return 0;
 }
@@ -118,7 +134,7 @@ static int copy_envelope(struct commit *c, struct inbound *in)
 	    arena_copy(&c->arena, smtp_server_helo(in->server), &e->helo) != 0 ||
 	    arena_copy(&c->arena, slice_of(in->scan.message_id), &e->message_id) != 0)
 		return ERR_MEMORY;
-	return copy_recipients(c, t);
+	return copy_recipients(c, in, t);
 }
 
 static int write_prefix(struct commit *c, const struct inbound *in)
@@ -155,6 +171,16 @@ static void answer(struct commit *c, uint16_t code, const char *status, const ch
 	inbound_run(in);
 }
 
+static void log_circle(const struct commit *c, const struct store_recipient *to)
+{
+	log_event(
+	    c->relay->ports.log, LOG_LEVEL_ALARM, "loop", c->id,
+	    "a message goes in a circle: its server has sent it back here; it is kept, and tried every few "
+	    "hours; mend the forwarding there, then `restante message release`",
+	    LOG_TEXT("to", to->forward_path), LOG_TEXT("client", c->envelope.client_address),
+	    LOG_TEXT("message-id", c->envelope.message_id));
+}
+
 static void log_accepted(const struct commit *c)
 {
 	for (uint32_t i = 0; i < c->envelope.recipient_count; i++)
@@ -163,6 +189,9 @@ static void log_accepted(const struct commit *c)
 			  LOG_TEXT("to", c->envelope.recipients[i].forward_path),
 			  LOG_TEXT("client", c->envelope.client_address), LOG_TEXT("helo", c->envelope.helo),
 			  LOG_NUMBER("size", c->bytes), LOG_TEXT("message-id", c->envelope.message_id));
+	for (uint32_t i = 0; i < c->envelope.recipient_count; i++)
+		if (c->envelope.recipients[i].reason == REASON_CIRCLE)
+			log_circle(c, &c->envelope.recipients[i]);
 }
 
 /* Returns the item of the last of its domains, if it is in memory. */

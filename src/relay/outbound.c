@@ -327,6 +327,15 @@ static void answered(struct outbound *out)
 
 /* --- the machine --- */
 
+/* The way there leads through an address that is ours only from outside (a router that translates): only the
+ * banner tells. */
+static bool leads_back(const struct outbound *out)
+{
+	const char *mark = out->relay->config.mark;
+
+	return mark != NULL && slice_contains_nocase(smtp_client_banner(out->client), slice_of(mark));
+}
+
 static void greeted(struct outbound *out)
 {
 	struct feed *feed = out->feed;
@@ -430,6 +439,10 @@ static bool act(struct outbound *out, enum smtp_client_action action)
 		return true;
 	case SMTP_CLIENT_READY:
 		out->usable = true;
+		if (out->state == OUTBOUND_GREETING && leads_back(out)) {
+			outbound_met_ourselves(out);
+			return false;
+		}
 		if (out->state == OUTBOUND_GREETING)
 			greeted(out);
 		return true;

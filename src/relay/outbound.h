@@ -111,6 +111,7 @@ extern const struct net_events outbound_events;
 void outbound_connected(struct outbound *out);
 /* This target did not greet us, for the reason in the event; words are for people. */
 void outbound_note_failure(struct outbound *out, const struct verdict_event *event, const char *words);
+void outbound_met_ourselves(struct outbound *out); /* this target is no server of the customer's: the next */
 void outbound_target_failed(struct outbound *out);
 void outbound_attempt_failed(struct outbound *out); /* none is left: the lane hears of it */
 

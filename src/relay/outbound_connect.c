@@ -33,14 +33,29 @@ static int telling(enum verdict verdict)
 	return 1;
 }
 
+static void note(struct outbound *out, const struct verdict_result *result, const char *words)
+{
+	if (out->worst_reply[0] != '\0' && telling(result->verdict) < telling(out->worst.verdict))
+		return;
+	out->worst = *result;
+	(void)snprintf(out->worst_reply, sizeof(out->worst_reply), "%.200s: %.300s", out->relay_text, words);
+}
+
 void outbound_note_failure(struct outbound *out, const struct verdict_event *event, const char *words)
 {
 	struct verdict_result result = verdict_judge(event);
 
-	if (out->worst_reply[0] != '\0' && telling(result.verdict) < telling(out->worst.verdict))
-		return;
-	out->worst = result;
-	(void)snprintf(out->worst_reply, sizeof(out->worst_reply), "%.200s: %.300s", out->relay_text, words);
+	note(out, &result, words);
+}
+
+void outbound_met_ourselves(struct outbound *out)
+{
+	const struct verdict_result result = {
+	    .verdict = VERDICT_HOST, .kind = LANE_KIND_DNS, .reason = REASON_OURSELVES};
+
+	note(out, &result,
+	     "leads back to this relay: give the domain's own server with `restante domain set`");
+	outbound_target_failed(out);
 }
 
 static void note_local_failure(struct outbound *out, const char *words)

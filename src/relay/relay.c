@@ -37,6 +37,7 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 	if (relay == NULL)
 		return NULL;
 	relay->config = *config;
+	relay->config.server.mark = config->mark;
 	relay->ports = *ports;
 	relay_enter(relay);
 	relay->started_ms = relay->now.wall_ms;

@@ -33,6 +33,9 @@ enum {
 
 struct relay_config {
 	const char *hostname; /* ours: banner, EHLO, Received; outlives the relay */
+	/* A word that no other relay has, in our banner: a destination that greets with it is ourselves,
+	 * whatever its address. NULL: none. Outlives the relay. */
+	const char *mark;
 	struct smtp_server_config server;
 	struct smtp_client_config client;
 	struct lane_config lane;

@@ -2,17 +2,24 @@
 """A destination: aiosmtpd in a process of its own, so that it can be killed like a real one.
 
 Usage: sink.py PORT FOLDER. Each message becomes FOLDER/N.eml, the bytes as they came, and FOLDER/N.json: from, to, time.
-While FOLDER/refuse exists, its text is the reply to each RCPT.
+While FOLDER/refuse exists, its text is the reply to each RCPT. While FOLDER/forward exists, it names a port of loopback to
+which each message is sent on to the same recipients.
 """
 import asyncio
 import json
 import os
+import smtplib
 import sys
 import time
 
 from aiosmtpd.smtp import SMTP
 
 BYTES_MAX = 64 * 1024 * 1024
+
+
+def send_on(port, envelope):
+    with smtplib.SMTP('127.0.0.1', port, local_hostname='sink.example', timeout=60) as client:
+        client.sendmail(envelope.mail_from, envelope.rcpt_tos, b'Received: from relay by sink.example\r\n' + envelope.original_content)
 
 
 class Keep:
@@ -40,6 +47,12 @@ class Keep:
         with open(path + '.new', 'w', encoding='utf-8') as file:
             file.write(text)
         os.rename(path + '.new', path + '.json')
+        try:
+            with open(os.path.join(self.folder, 'forward'), encoding='ascii') as file:
+                port = int(file.read())
+            await asyncio.get_running_loop().run_in_executor(None, send_on, port, envelope)
+        except FileNotFoundError:
+            pass
         return '250 2.0.0 kept'
 
 

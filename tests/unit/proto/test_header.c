@@ -264,6 +264,44 @@ static void own_trace_is_recognised(void **state)
 	}
 }
 
+static void add_own_trace(struct buffer *to, const char *recipient)
+{
+	struct received r = example();
+
+	r.for_path = slice_of(recipient);
+	assert_int_equal(header_write_received(&r, to), 0);
+}
+
+/* Forwarding on may bring a message past us again and again; for one and the same mailbox it is a circle. */
+static void passes_are_counted_by_recipient(void **state)
+{
+	struct header_scan scan;
+	struct buffer b;
+
+	buffer_init(&b, 0);
+	add_own_trace(&b, "list@one.example");
+	add_own_trace(&b, "Ann@Two.example");
+	add_own_trace(&b, "ann@two.example");
+	assert_int_equal(
+	    buffer_add(&b, SLICE("Received: by elsewhere.example for <ann@two.example>; x\r\n\r\n")), 0);
+	header_scan_init(&scan, "mx.example");
+	header_scan_feed(&scan, buffer_slice(&b));
+	assert_int_equal(scan.own_trace_count, 3);
+	assert_int_equal(header_scan_passes(&scan, SLICE("list@one.example")), 1);
+	assert_int_equal(header_scan_passes(&scan, SLICE("ann@two.example")), 2);
+	assert_int_equal(header_scan_passes(&scan, SLICE("bob@two.example")), 0);
+
+	buffer_reset(&b);
+	for (int i = 0; i < HEADER_PASSES_MAX + 3; i++)
+		add_own_trace(&b, i < 2 ? "" : "ann@two.example"); /* the first two had several recipients */
+	assert_int_equal(buffer_add(&b, SLICE("\r\n")), 0);
+	header_scan_init(&scan, "mx.example");
+	header_scan_feed(&scan, buffer_slice(&b));
+	assert_int_equal(header_scan_passes(&scan, SLICE("ann@two.example")), HEADER_PASSES_MAX + 3);
+	assert_int_equal(header_scan_passes(&scan, SLICE("bob@two.example")), 3);
+	buffer_deinit(&b);
+}
+
 static size_t message_id_kept(size_t size)
 {
 	char text[HEADER_MESSAGE_ID_MAX + 32];
@@ -312,6 +350,7 @@ int main(void)
 	    cmocka_unit_test(a_failed_write_appends_nothing),
 	    cmocka_unit_test(scans),
 	    cmocka_unit_test(own_trace_is_recognised),
+	    cmocka_unit_test(passes_are_counted_by_recipient),
 	    cmocka_unit_test(scan_limits),
 	    cmocka_unit_test(long_fields),
 	};

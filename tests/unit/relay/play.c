@@ -206,6 +206,7 @@ struct play *play_new(void)
 	play->mx.status = RESOLVER_NODATA;
 	play->store = ram_store_new(&store_config);
 	relay_config_defaults(&config, "relay.example");
+	config.mark = "restante-0ARX";
 	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver, &play->log, 42};
 	play->relay = relay_new(&config, &ports);
 	assert_non_null(play->relay);

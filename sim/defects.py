@@ -27,7 +27,7 @@ DEFECTS = {
 WRAPPED = 'disk_lmdb.c'  # stands in for LMDB's calls, in a test that is linked for it
 FOLDERS = ['src/base', 'src/port', 'src/proto', 'src/lane', 'src/relay', 'src/store', 'sim']
 CFLAGS = ['-std=gnu17', '-D_GNU_SOURCE', '-DRESTANTE_VERSION="defect"', '-O1', '-w', '-Isrc', '-I.']
-LIBS = ['-llmdb', '-lxxhash', '-lm', '-lpthread']
+LIBS = ['-llmdb', '-lxxhash', '-lidn2', '-lm', '-lpthread']
 CHUNK = 50  # seeds of one process
 
 

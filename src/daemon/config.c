@@ -154,7 +154,7 @@ static bool valid_host(struct slice text)
 	    (slice_to_u64(slice_from(text, colon + 1), &port) != 0 || port == 0 || port > UINT16_MAX))
 		return false;
 	struct slice name = slice_upto(text, colon);
-	return address_valid_domain(name, false) || slice_equal_nocase(name, SLICE("localhost"));
+	return address_valid_domain(name, true) || slice_equal_nocase(name, SLICE("localhost"));
 }
 
 static bool valid_hosts(struct slice hosts)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/address.h"
+#include "proto/idn.h"
 #include "relay/admin_private.h"
 #include "relay/discover.h"
 #include "relay/feed.h"
@@ -223,7 +224,7 @@ void admin_domain_add(struct relay *relay, struct slice name, const struct slice
 		      admin_done *done, void *owner)
 {
 	struct destination destination;
-	char why[512];
+	char why[512], ascii[IDN_NAME_SIZE];
 
 	relay_enter(relay);
 	if (!relay->ready) {
@@ -232,14 +233,13 @@ void admin_domain_add(struct relay *relay, struct slice name, const struct slice
 	}
 	if (name.size > 0 && name.data[name.size - 1] == '.')
 		name.size--;
-	if (!address_valid_domain(name, false)) {
-		admin_request_answer(
-		    relay, done, owner, ERR_SYNTAX,
-		    "\"%.*s\" is not a domain name: write it as in example.com, international "
-		    "names in their xn-- form",
-		    SLICE_ARG(slice_upto(name, 200)));
+	if (idn_to_ascii(name, ascii) != 0 || !address_valid_domain(slice_of(ascii), false)) {
+		admin_request_answer(relay, done, owner, ERR_SYNTAX,
+				     "\"%.*s\" is not a domain name: write it as in example.com",
+				     SLICE_ARG(slice_upto(name, 200)));
 		return;
 	}
+	name = slice_of(ascii);
 	if (domain_find(relay, name) != NULL) {
 		admin_request_answer(relay, done, owner, ERR_EXISTS,
 				     "%.*s is served already: `restante domain set` changes it",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "proto/idn.h"
 #include "relay/discover.h"
 #include "relay/feed.h"
 #include "relay/trust.h"
@@ -20,13 +21,12 @@ static void lower(char *text)
 
 struct domain *domain_find(const struct relay *relay, struct slice name)
 {
-	char key[RELAY_DOMAIN_NAME_MAX + 1];
+	char key[IDN_NAME_SIZE];
 
 	if (name.size > 0 && name.data[name.size - 1] == '.')
 		name.size--;
-	if (name.size == 0 || name.size >= sizeof(key))
+	if (idn_to_ascii(name, key) != 0)
 		return NULL;
-	(void)snprintf(key, sizeof(key), "%.*s", SLICE_ARG(name));
 	lower(key);
 	struct map_node *node = map_find(&relay->domains, slice_of(key));
 	return node != NULL ? container_of(node, struct domain, node) : NULL;
@@ -202,9 +202,8 @@ int host_parse(struct slice text, struct host *ret_host)
 	} else {
 		if (name.size > 0 && name.data[name.size - 1] == '.')
 			name.size--;
-		if (!valid_host_name(name))
+		if (idn_to_ascii(name, host.name) != 0 || !valid_host_name(slice_of(host.name)))
 			return ERR_SYNTAX;
-		(void)snprintf(host.name, sizeof(host.name), "%.*s", SLICE_ARG(name));
 		lower(host.name);
 	}
 	*ret_host = host;

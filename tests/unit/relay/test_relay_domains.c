@@ -225,6 +225,23 @@ static void a_hold_is_written_down_at_last(void **state)
 	play_free(play);
 }
 
+/* Written either way it is one domain, and its records and the DNS know its ASCII form only. */
+static void an_international_name_has_one_form(void **state)
+{
+	struct play *play = play_new();
+	struct play_answer answer = {.came = false};
+	struct slice to = SLICE("192.0.2.25");
+
+	play_add_domain(play, "M\xc3\xbcller.example", "192.0.2.25");
+	assert_true(stage_serves(play, "xn--mller-kva.example"));
+	admin_domain_add(play->relay, SLICE("XN--mller-kva.example."), &to, 1, play_answered, &answer);
+	play_run(play);
+	assert_int_equal(answer.result.error, ERR_EXISTS);
+	stage_set_hosts(play, "m\xc3\xbcller.example", "mail.m\xc3\xbcller.example");
+	assert_memory_equal(play_mail(play, "a@s.example", "b@xn--mller-kva.example", "\r\nx"), "250 ", 4);
+	play_free(play);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +256,7 @@ int main(void)
 	    cmocka_unit_test(mail_of_a_lost_domain_goes_to_nobody_else),
 	    cmocka_unit_test(a_paused_domain_stays_paused_while_its_state_is_read),
 	    cmocka_unit_test(a_hold_is_written_down_at_last),
+	    cmocka_unit_test(an_international_name_has_one_form),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

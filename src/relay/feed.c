@@ -66,6 +66,7 @@ static void init_lookups(struct feed *feed)
 	for (size_t i = 0; i < feed->destination->count; i++) {
 		feed->lookups[i].feed = feed;
 		feed->lookups[i].host = (uint8_t)i;
+		feed->lookups[i].refresh_us = INT64_MIN;
 		feed->lookups[i].good_until_us = INT64_MIN;
 		feed->lookups[i].last_good_us = INT64_MIN;
 	}

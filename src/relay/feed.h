@@ -27,6 +27,7 @@ enum {
 	ADDRESS_TTL_MIN_S = 30, /* addresses are not asked for more often */
 	ADDRESS_TTL_MAX_S = 3600,
 	ADDRESS_RETRY_S = 5, /* after a failed look-up without any address */
+	ADDRESS_WAIT_S = 5,  /* for a fresh answer when the last one is over: then that one is used */
 	ADDRESS_STALE_S =
 	    48 * 3600, /* last good addresses are used so long while look-ups fail, never after NXDOMAIN */
 };
@@ -42,8 +43,9 @@ struct host_lookup { /* addresses of one host */
 	struct feed *feed;
 	uint8_t host;
 	struct resolver_query *query;
-	int64_t good_until_us; /* asked again after this */
-	int64_t last_good_us;
+	int64_t refresh_us;    /* asked again after this */
+	int64_t good_until_us; /* used without waiting for a new answer */
+	int64_t last_good_us, asked_us;
 	size_t count;
 	struct net_address *addresses; /* count of them */
 	char failure[128];	       /* why there is none */

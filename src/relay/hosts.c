@@ -121,8 +121,15 @@ static void keep_answer(struct host_lookup *lookup, const struct resolver_answer
 	if (ttl_s > ADDRESS_TTL_MAX_S)
 		ttl_s = ADDRESS_TTL_MAX_S;
 	lookup->good_until_us = now_us + CLOCK_SECONDS(ttl_s);
+	lookup->refresh_us = now_us + CLOCK_SECONDS(ttl_s) / 10 * 9; /* a busy lane need not wait for it */
 	lookup->last_good_us = now_us;
 	lookup->failure[0] = '\0';
+}
+
+static void ask_again_soon(struct host_lookup *lookup, int64_t now_us)
+{
+	lookup->good_until_us = now_us + CLOCK_SECONDS(ADDRESS_RETRY_S);
+	lookup->refresh_us = lookup->good_until_us;
 }
 
 static void keep_failure(struct host_lookup *lookup, const struct resolver_answer *answer, int64_t now_us)
@@ -132,7 +139,7 @@ static void keep_failure(struct host_lookup *lookup, const struct resolver_answe
 
 	if (denied || too_old)
 		lookup->count = 0;
-	lookup->good_until_us = now_us + CLOCK_SECONDS(ADDRESS_RETRY_S);
+	ask_again_soon(lookup, now_us);
 	static const char *const words[] = {
 	    [RESOLVER_OK] = "no usable address",
 	    [RESOLVER_NODATA] = "the name has no address",
@@ -146,7 +153,7 @@ static void keep_failure(struct host_lookup *lookup, const struct resolver_answe
 /* Nothing is learnt about the server: what was known before is used, and asked again soon. */
 static void no_memory(struct host_lookup *lookup)
 {
-	lookup->good_until_us = lookup->feed->relay->now.now_us + CLOCK_SECONDS(ADDRESS_RETRY_S);
+	ask_again_soon(lookup, lookup->feed->relay->now.now_us);
 	(void)snprintf(lookup->failure, sizeof(lookup->failure), "out of memory");
 }
 
@@ -183,28 +190,43 @@ static void look_up(struct feed *feed, struct host_lookup *lookup)
 		if (keep_addresses(lookup, &literal, 1) != 0 || rebuild_targets(feed) != 0)
 			no_memory(lookup);
 		else
-			lookup->good_until_us = INT64_MAX;
+			lookup->refresh_us = lookup->good_until_us = INT64_MAX;
 		return;
 	}
 	lookup->query =
 	    relay->ports.resolver->ops->address(relay->ports.resolver, slice_of(name), looked_up, lookup);
+	lookup->asked_us = relay->now.now_us;
 	if (lookup->query != NULL)
 		feed->lookups_pending++;
 	else
-		lookup->good_until_us = relay->now.now_us + CLOCK_SECONDS(ADDRESS_RETRY_S);
+		ask_again_soon(lookup, relay->now.now_us);
+}
+
+/* What is known was good, and its time is over: the server may be elsewhere by now, and somebody else there.
+ * The answer is worth a moment; while look-ups fail, nobody waits for them. */
+static bool waits(const struct host_lookup *lookup, int64_t now_us)
+{
+	if (lookup->query == NULL || lookup->count == 0 || lookup->good_until_us > now_us)
+		return false;
+	bool too_old = now_us - lookup->last_good_us > CLOCK_SECONDS(ADDRESS_STALE_S);
+	bool failing = lookup->failure[0] != '\0';
+
+	return too_old || (!failing && now_us - lookup->asked_us < CLOCK_SECONDS(ADDRESS_WAIT_S));
 }
 
 bool hosts_ready(struct feed *feed)
 {
 	int64_t now_us = feed->relay->now.now_us;
+	bool wait = false;
 
 	for (size_t i = 0; i < feed->destination->count; i++) {
 		struct host_lookup *lookup = &feed->lookups[i];
-		if (lookup->query == NULL && lookup->good_until_us <= now_us)
+		if (lookup->query == NULL && lookup->refresh_us <= now_us)
 			look_up(feed, lookup);
+		wait = wait || waits(lookup, now_us);
 	}
 	tell_lane_of_failure(feed);
-	return feed->target_count > 0;
+	return feed->target_count > 0 && !wait;
 }
 
 int hosts_pick(struct feed *feed, uint64_t tried)

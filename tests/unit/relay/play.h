@@ -36,7 +36,8 @@ struct play {
 	bool tls; /* this side can */
 	struct peer peers[PLAY_PEERS_MAX];
 	size_t peer_count;
-	struct resolver_answer mx; /* of every name */
+	bool names_silent;		    /* questions get no answer */
+	struct resolver_answer mx, address; /* of every name; 192.0.2.25 at first */
 	char log_text[65536];
 	size_t log_size;
 };

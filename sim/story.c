@@ -126,9 +126,15 @@ static bool set_mx(struct story *story, const char *domain, size_t first)
 		if (story_find_server(story, i) == NULL)
 			return false;
 		(void)snprintf(host, sizeof(host), "%s.test", story_word(story, i));
-		sim_name_mx(resolver, slice_of(domain), (uint16_t)(10 * (i - first + 1)), slice_of(host));
+		size_t rank = story_is(story, first - 1, "mx-equal") ? 1 : i - first + 1;
+		sim_name_mx(resolver, slice_of(domain), (uint16_t)(10 * rank), slice_of(host));
 	}
 	return true;
+}
+
+static bool is_mx(const struct story *story, size_t word)
+{
+	return story_is(story, word, "mx") || story_is(story, word, "mx-equal");
 }
 
 static bool do_domain(struct story *story)
@@ -140,7 +146,7 @@ static bool do_domain(struct story *story)
 
 	if (!story_is(story, 1, name))
 		return false;
-	if (story_is(story, 2, "mx") && !set_mx(story, name, 3))
+	if (is_mx(story, 2) && !set_mx(story, name, 3))
 		return false;
 	if (story_is(story, 2, "null-mx"))
 		sim_name_mx(&story->scene.resolver, slice_of(name), 0, SLICE(""));
@@ -283,7 +289,7 @@ static bool do_clock(struct story *story)
 
 static bool do_dns(struct story *story)
 {
-	if (story_is(story, 2, "mx"))
+	if (is_mx(story, 2))
 		return set_mx(story, story_word(story, 1), 3);
 	story->scene.resolver.dead = story_is(story, 1, "dead");
 	return story->scene.resolver.dead || story_is(story, 1, "fine");
@@ -314,6 +320,7 @@ static bool do_mark(struct story *story)
 	sim_oracle_mark(&story->scene.oracle);
 	for (size_t i = 0; i < story->scene.server_count; i++) {
 		story->connects_at_mark[i] = story->scene.servers[i].host->connects_seen;
+		story->stored_at_mark[i] = story->scene.servers[i].stored;
 		story->scene.servers[i].transactions_max = 0;
 	}
 	return true;

@@ -133,7 +133,11 @@ static bool expect_at_server(struct story *story)
 		return at_least(story, "transactions at one time", server->transactions_max, 4);
 	if (story_is(story, 1, "transactions"))
 		return at_most(story, "transactions at one time", server->transactions_max, 4);
-	uint64_t before = story->connects_at_mark[server - story->scene.servers];
+	size_t number = (size_t)(server - story->scene.servers);
+	if (story_is(story, 1, "stored"))
+		return at_least(story, "were stored there", server->stored - story->stored_at_mark[number],
+				4);
+	uint64_t before = story->connects_at_mark[number];
 	return at_most(story, "connection attempts", server->host->connects_seen - before, 4);
 }
 
@@ -183,6 +187,7 @@ bool story_expect(struct story *story)
 		     {"duplicates", expect_duplicates},
 		     {"connects", expect_at_server},
 		     {"transactions", expect_at_server},
+		     {"stored", expect_at_server},
 		     {"ends", expect_ends},
 		     {"told-refused", expect_told},
 		     {"deferred", expect_deferred}};

@@ -17,7 +17,7 @@ struct story {
 	size_t count;
 	struct sim_event kill;
 	double kill_at_ack, kill_at_stored;
-	uint64_t connects_at_mark[SIM_SERVERS_MAX];
+	uint64_t connects_at_mark[SIM_SERVERS_MAX], stored_at_mark[SIM_SERVERS_MAX];
 	bool calmed;
 };
 

@@ -1,5 +1,7 @@
 #include "store/done.h"
 
+#include <stdlib.h>
+
 #include "base/check.h"
 
 struct done done_plain(store_done *call, void *owner)
@@ -53,20 +55,52 @@ void done_result(const struct done *done, enum store_result result, enum store_r
 	}
 }
 
+int refused_init(struct refused *refused)
+{
+	*refused = (struct refused){
+	    .waiting = malloc(REFUSED_PLACES * sizeof(*refused->waiting)),
+	    .room = REFUSED_PLACES,
+	};
+	return refused->waiting != NULL ? 0 : ERR_MEMORY;
+}
+
+void refused_deinit(struct refused *refused)
+{
+	free(refused->waiting);
+	*refused = (struct refused){.waiting = NULL};
+}
+
+/* Without memory it stays as it is. */
+static void refused_grow(struct refused *refused)
+{
+	struct done *bigger = malloc(2 * refused->room * sizeof(*bigger));
+
+	if (bigger == NULL)
+		return;
+	for (size_t i = 0; i < refused->count; i++)
+		bigger[i] = refused->waiting[(refused->first + i) % refused->room];
+	free(refused->waiting);
+	refused->waiting = bigger;
+	refused->first = 0;
+	refused->room *= 2;
+}
+
 void refused_add(struct refused *refused, const struct done *done)
 {
-	check(refused->count < REFUSED_MAX);
-	refused->waiting[refused->count++] = *done;
+	if (done->kind == DONE_NONE)
+		return;
+	if (refused->count >= refused->room / 2)
+		refused_grow(refused);
+	check(refused->count < refused->room);
+	refused->waiting[(refused->first + refused->count++) % refused->room] = *done;
 }
 
 void refused_deliver(struct refused *refused)
 {
-	struct done now[REFUSED_MAX];
-	size_t count = refused->count;
-
-	for (size_t i = 0; i < count; i++)
-		now[i] = refused->waiting[i];
-	refused->count = 0;
-	for (size_t i = 0; i < count; i++)
-		done_result(&now[i], STORE_FAILED, STORE_REASON_MEMORY);
+	for (size_t count = refused->count; count > 0; count--) {
+		struct done done = refused->waiting[refused->first];
+		refused->first = (refused->first + 1) % refused->room;
+		refused->count--;
+		done_result(&done, STORE_FAILED, STORE_REASON_MEMORY);
+	}
 }

@@ -40,17 +40,20 @@ struct done done_ends(store_ends_done *call, void *owner);
 void done_result(const struct done *done, enum store_result result, enum store_reason reason);
 
 /* Operations for which there was no memory. They still have to complete, later; so the places are there
- * before. */
-enum {
-	REFUSED_MAX = 256
-}; /* an owner that asks for more than this within one turn without memory is in a loop */
+ * before: more than lanes and sessions could ask for within one turn, and with half of them taken, twice as
+ * many are made when there is memory for that. Who still finds no place asks in a loop: that ends the
+ * process.
+ */
+enum { REFUSED_PLACES = 128 * 1024 }; /* 3 MiB of addresses; a page of them is memory once it was used */
 
 struct refused {
-	struct done waiting[REFUSED_MAX];
-	size_t count;
+	struct done *waiting; /* a ring of room places */
+	size_t first, count, room;
 };
 
-void refused_add(struct refused *refused, const struct done *done);
+nodiscard int refused_init(struct refused *refused);		    /* ERR_MEMORY */
+void refused_deinit(struct refused *refused);			    /* without answers */
+void refused_add(struct refused *refused, const struct done *done); /* DONE_NONE: nothing */
 /* Completes those that were added before this call with STORE_FAILED, STORE_REASON_MEMORY. */
 void refused_deliver(struct refused *refused);
 

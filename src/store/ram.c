@@ -391,6 +391,7 @@ static void ram_close(struct store *store)
 	list_each_safe(node, after, &ram->messages)
 		ram_message_free(container_of(node, struct ram_message, node));
 	ram_state_deinit(&ram->state);
+	refused_deinit(&ram->refused);
 	free(ram);
 }
 
@@ -424,6 +425,10 @@ struct store *ram_store_new(const struct ram_store_config *config)
 
 	if (ram == NULL)
 		return NULL;
+	if (refused_init(&ram->refused) != 0) {
+		free(ram);
+		return NULL;
+	}
 	ram->store.ops = &ram_ops;
 	ram->config = *config;
 	rng_init(&ram->rng, config->seed);

@@ -291,6 +291,7 @@ static void spool_free(struct spool *spool)
 	arena_deinit(&spool->compaction.arena);
 	arena_deinit(&spool->arena);
 	buffer_deinit(&spool->scratch);
+	refused_deinit(&spool->refused);
 	if (spool->lock_file >= 0)
 		f->ops->close(f->context, spool->lock_file);
 	if (spool->own_files)
@@ -462,7 +463,8 @@ static struct spool *spool_new(const struct spool_config *config)
 	list_init(&spool->writer.done);
 	counts_init(&spool->counts, config->seed);
 	spool->active = overlay_new(config->seed);
-	if (spool->active == NULL) {
+	if (spool->active == NULL || refused_init(&spool->refused) != 0) {
+		overlay_free(spool->active);
 		free(spool);
 		return NULL;
 	}

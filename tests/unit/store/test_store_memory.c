@@ -14,10 +14,12 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
 static unsigned to_go; /* 0: none fails */
-static bool happened;
+static bool happened, for_good;
 
 static bool fails(void)
 {
+	if (for_good)
+		return true;
 	if (to_go == 0 || --to_go > 0)
 		return false;
 	happened = true;
@@ -213,11 +215,72 @@ static void the_spool_survives(void **state)
 	assert_true(false);
 }
 
+/* --- for good ------------------------------------------------------------------------------------ */
+
+enum { ASKED = 5000 }; /* of each kind, in one turn: lanes and sessions that all ask at once */
+
+static void ask_all(struct store *store, struct answer *answers)
+{
+	static const struct store_change change = {.state = STORE_DELIVERED, .reply = SLICE("250")};
+	static const struct store_end end = {.state = STORE_REFUSED, .at_door = true};
+
+	for (int i = 0; i < ASKED; i++) {
+		store->ops->amend(store, 1, 0, 0, &change, 1, 1, help_done, answers++);
+		store->ops->walk(store, 1, 0, 10, ignore_walk, answers++);
+		store->ops->scan(store, SLICE("k"), SLICE(""), 10, ignore_pairs, answers++);
+		store->ops->put(store, SLICE("key"), SLICE("value"), help_done, answers++);
+		store->ops->put(store, SLICE("key"), SLICE("value"), NULL, NULL); /* nobody wants to know */
+		store->ops->note_end(store, &end);
+	}
+}
+
+static void check_all_are_answered(struct store *store)
+{
+	static struct answer answers[4 * ASKED];
+
+	memset(answers, 0, sizeof(answers));
+	for_good = true;
+	ask_all(store, answers);
+	for (int i = 0; i < 4 * ASKED; i++)
+		assert_int_equal(answers[i].calls, 0); /* not from inside */
+	store->ops->poll(store);
+	for_good = false;
+	for (int i = 0; i < POLLS_MAX; i++)
+		store->ops->poll(store);
+	for (int i = 0; i < 4 * ASKED; i++) {
+		assert_int_equal(answers[i].calls, 1);
+		assert_int_equal(answers[i].result, STORE_FAILED);
+	}
+}
+
+/* However many ask while there is no memory at all, each gets its answer, and afterwards all works. */
+static void every_refused_operation_is_answered(void **state)
+{
+	struct store *ram = ram_store_new(&(struct ram_store_config){.seed = 1});
+	struct files_world *w = files_make();
+	struct known k = {.committed = {false}};
+
+	(void)state;
+	w->config.threads = false;
+	w->config.index_unsynced = true;
+	struct store *spool = files_open(w);
+	assert_non_null(ram);
+	assert_non_null(spool);
+	check_all_are_answered(ram);
+	check_all_are_answered(spool);
+	try_message(spool, &k, 0);
+	assert_true(k.committed[0]);
+	ram->ops->close(ram);
+	spool->ops->close(spool);
+	files_destroy(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_ram_store_survives),
 	    cmocka_unit_test(the_spool_survives),
+	    cmocka_unit_test(every_refused_operation_is_answered),
 	};
 
 	return cmocka_run_group_tests_name("stores without memory", tests, NULL, NULL);

@@ -139,6 +139,16 @@ static void write_space(struct json_writer *w, const struct admin_space_view *sp
 	jw_end(w);
 }
 
+static void write_outside(struct json_writer *w, const struct outside_view *outside)
+{
+	jw_object(w, "outside");
+	jw_uint(w, "domains", outside->domains);
+	jw_uint(w, "messages", outside->messages);
+	jw_uint(w, "sent_since_start", outside->sent);
+	jw_uint(w, "refused_since_start", outside->refused);
+	jw_end(w);
+}
+
 static void write_node(struct json_writer *w, struct request *request, int64_t wall_ms)
 {
 	struct admin_node_view node;
@@ -151,6 +161,7 @@ static void write_node(struct json_writer *w, struct request *request, int64_t w
 	write_totals(w, &node);
 	write_since_start(w, &node);
 	write_space(w, &node.space);
+	write_outside(w, &node.outside);
 	jw_object(w, "sessions");
 	jw_uint(w, "inbound", node.inbound_sessions);
 	jw_uint(w, "outbound", node.outbound_sessions);

@@ -8,6 +8,7 @@
 #define RELAY_ADMIN_H
 
 #include "lane/domain_state.h"
+#include "relay/outside.h"
 #include "relay/relay.h"
 
 enum {
@@ -86,6 +87,7 @@ struct admin_node_view {
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was lost, since start */
 	int64_t up_since_ms;
 	struct admin_space_view space;
+	struct outside_view outside; /* mail of our own to domains that are not served */
 };
 
 void admin_node(const struct relay *relay, struct admin_node_view *ret_view);

@@ -196,22 +196,6 @@ static void describe(const struct domain *domain, char *ret_text, size_t size)
 			       domain->relay->config.hostname);
 }
 
-/* One under which nothing is held: mail of a domain whose record was lost must never go to another one's
- * server. */
-static uint32_t new_number(struct relay *relay)
-{
-	struct store *store = relay->ports.store;
-	struct store_counts held;
-	uint32_t number;
-
-	do {
-		number = relay->next_domain_number++;
-		store->ops->count(store, number, &held);
-	} while (held.messages > 0);
-	save_number(relay, number);
-	return number;
-}
-
 static void discovered(void *owner, struct domain *domain)
 {
 	struct domain_request *r = owner;
@@ -254,7 +238,7 @@ void admin_domain_add(struct relay *relay, struct slice name, const struct slice
 	struct domain_request *r = new_request(relay, name, done, owner);
 	if (r == NULL)
 		return;
-	struct domain *domain = domain_new(relay, name, new_number(relay));
+	struct domain *domain = domain_new(relay, name, domain_new_number(relay));
 	if (domain == NULL) {
 		admin_request_finish_later(&r->request, ERR_MEMORY, "out of memory");
 		return;
@@ -366,7 +350,7 @@ void admin_domain_set(struct relay *relay, struct slice name, struct slice key, 
 	if (domain == NULL)
 		return;
 	if (domain->number >= DOMAIN_NUMBER_MAX) /* its record was lost */
-		domain_set_number(domain, new_number(relay));
+		domain_set_number(domain, domain_new_number(relay));
 	int error = set_key(domain, key, value, why, sizeof(why));
 	if (error != 0) {
 		admin_request_answer(relay, done, owner, error, "%s", why);

@@ -105,6 +105,8 @@ void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
 	relay_enter(relay);
 	struct domain *domain = filter->domain.size > 0 ? domain_find(relay, filter->domain) : NULL;
 
+	if (filter->domain.size > 0 && domain == NULL)
+		domain = domain_find_outside(relay, filter->domain);
 	if (filter->domain.size > 0 && domain == NULL) {
 		admin_request_answer(relay, done, owner, ERR_MISSING, "%.*s is not served here",
 				     SLICE_ARG(slice_upto(filter->domain, RELAY_DOMAIN_NAME_MAX)));

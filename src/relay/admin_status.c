@@ -72,6 +72,7 @@ void admin_node(const struct relay *relay, struct admin_node_view *ret_view)
 	};
 	count(relay, 0, &ret_view->held);
 	relay->ports.store->ops->totals(relay->ports.store, &ret_view->totals);
+	outside_view(relay, &ret_view->outside);
 }
 
 static double seconds_until(int64_t at_us, int64_t now_us)
@@ -197,11 +198,13 @@ bool admin_status(struct relay *relay, struct slice name,
 		return show_one(domain_find(relay, name), lane, domain, owner);
 	list_each(node, &relay->feeds_by_name) {
 		const struct feed *feed = container_of(node, struct feed, by_name);
-		if (lane != NULL)
+		if (lane != NULL && feed->served_count > 0)
 			show_lane(feed, lane, owner);
-		list_each(member, &feed->domains)
-			if (domain != NULL)
-				show_domain(container_of(member, struct domain, in_feed), domain, owner);
+		list_each(member, &feed->domains) {
+			const struct domain *d = container_of(member, struct domain, in_feed);
+			if (domain != NULL && d->outside == NULL)
+				show_domain(d, domain, owner);
+		}
 	}
 	list_each(node, &relay->domains_by_name) {
 		const struct domain *d = container_of(node, struct domain, by_name);

@@ -8,6 +8,7 @@
 #include "proto/idn.h"
 #include "relay/discover.h"
 #include "relay/feed.h"
+#include "relay/save.h"
 #include "relay/trust.h"
 
 enum { FLOW_LOOK_AGAIN_MS = 1000 };
@@ -19,7 +20,7 @@ static void lower(char *text)
 			*text = (char)(*text - 'A' + 'a');
 }
 
-struct domain *domain_find(const struct relay *relay, struct slice name)
+static struct domain *find_in(const struct map *map, struct slice name)
 {
 	char key[IDN_NAME_SIZE];
 
@@ -28,8 +29,18 @@ struct domain *domain_find(const struct relay *relay, struct slice name)
 	if (idn_to_ascii(name, key) != 0)
 		return NULL;
 	lower(key);
-	struct map_node *node = map_find(&relay->domains, slice_of(key));
+	struct map_node *node = map_find(map, slice_of(key));
 	return node != NULL ? container_of(node, struct domain, node) : NULL;
+}
+
+struct domain *domain_find(const struct relay *relay, struct slice name)
+{
+	return find_in(&relay->domains, name);
+}
+
+struct domain *domain_find_outside(const struct relay *relay, struct slice name)
+{
+	return find_in(&relay->outside.domains, name);
 }
 
 /* Keys sort as the numbers do. */
@@ -55,7 +66,7 @@ struct domain *domain_oldest(const struct relay *relay)
 
 	while ((node = tree_after(&relay->domain_numbers, after)) != NULL) {
 		struct domain *domain = container_of(node, struct domain, number_order);
-		if (domain_takes_mail(domain))
+		if (domain->outside == NULL && domain_takes_mail(domain))
 			return domain;
 		after = node->key;
 	}
@@ -74,6 +85,20 @@ void domain_set_number(struct domain *domain, uint32_t number)
 	tree_remove(&domain->relay->domain_numbers, &domain->number_order);
 	domain->number = number;
 	order_by_number(domain);
+}
+
+uint32_t domain_new_number(struct relay *relay)
+{
+	struct store *store = relay->ports.store;
+	struct store_counts held;
+	uint32_t number;
+
+	do {
+		number = relay->next_domain_number++;
+		store->ops->count(store, number, &held);
+	} while (held.messages > 0);
+	save_number(relay, number);
+	return number;
 }
 
 static void flow_timer_fired(struct timer *timer)
@@ -106,7 +131,7 @@ static void insert_by_name(struct relay *relay, struct domain *domain)
 	tree_insert(&relay->domain_names, &domain->name_order, slice_of(domain->name), domain->node.hash);
 }
 
-struct domain *domain_new(struct relay *relay, struct slice name, uint32_t number)
+static struct domain *make(struct relay *relay, struct slice name, uint32_t number, struct map *map)
 {
 	struct domain *domain = calloc(1, sizeof(*domain) + name.size + 1);
 
@@ -120,11 +145,10 @@ struct domain *domain_new(struct relay *relay, struct slice name, uint32_t numbe
 	domain->share_percent = SHARE_PERCENT;
 	(void)snprintf(domain->name, name.size + 1, "%.*s", SLICE_ARG(name));
 	lower(domain->name);
-	if (map_insert(&relay->domains, &domain->node, slice_of(domain->name)) != 0) {
+	if (map_insert(map, &domain->node, slice_of(domain->name)) != 0) {
 		free(domain);
 		return NULL;
 	}
-	insert_by_name(relay, domain);
 	order_by_number(domain);
 	domain_flow_init(&domain->flow, relay->now.wall_ms);
 	domain->flow_timer.fire = flow_timer_fired;
@@ -132,6 +156,41 @@ struct domain *domain_new(struct relay *relay, struct slice name, uint32_t numbe
 	queue_init(&domain->queue, domain,
 		   relay->ports.store->ops->next_id(relay->ports.store, relay->now.wall_ms));
 	return domain;
+}
+
+struct domain *domain_new(struct relay *relay, struct slice name, uint32_t number)
+{
+	struct domain *domain = make(relay, name, number, &relay->domains);
+
+	if (domain != NULL)
+		insert_by_name(relay, domain);
+	return domain;
+}
+
+struct domain *domain_new_outside(struct relay *relay, struct slice name, uint32_t number,
+				  struct outside *outside)
+{
+	struct domain *domain = make(relay, name, number, &relay->outside.domains);
+
+	if (domain != NULL)
+		domain->outside = outside;
+	return domain;
+}
+
+/* Out of the lists that it is in. */
+static void unlist(struct domain *domain)
+{
+	struct relay *relay = domain->relay;
+
+	tree_remove(&relay->domain_numbers, &domain->number_order);
+	if (domain->outside != NULL) {
+		map_remove(&relay->outside.domains, &domain->node);
+		list_remove(&domain->outside->in_list);
+		return;
+	}
+	tree_remove(&relay->domain_names, &domain->name_order);
+	map_remove(&relay->domains, &domain->node);
+	list_remove(&domain->by_name);
 }
 
 void domain_free(struct domain *domain)
@@ -146,10 +205,8 @@ void domain_free(struct domain *domain)
 	timer_clear(&relay->timers, &domain->flow_timer);
 	timer_clear(&relay->timers, &domain->destination_timer);
 	queue_deinit(&domain->queue);
-	tree_remove(&relay->domain_names, &domain->name_order);
-	tree_remove(&relay->domain_numbers, &domain->number_order);
-	map_remove(&relay->domains, &domain->node);
-	list_remove(&domain->by_name);
+	unlist(domain);
+	free(domain->outside);
 	free(domain->destination);
 	free(domain->known);
 	free(domain);

@@ -12,6 +12,7 @@
 
 struct feed;
 struct known;
+struct outside;
 
 struct host {				  /* of a destination */
 	char name[RESOLVER_NAME_MAX + 1]; /* lower case, no trailing dot; or an IP literal without brackets */
@@ -65,6 +66,8 @@ struct domain {
 	uint32_t contents_refused; /* in a row, told to senders, see in_session.h */
 	struct known *known;	   /* of its recipients, see known.h; NULL: nothing yet */
 
+	struct outside *outside; /* not served here: our own mail goes there; NULL: served */
+
 	struct feed *feed;
 	struct list in_feed;
 	struct list woken, hungry, in_canaries, in_holding; /* lists of the feed, see members.h */
@@ -84,14 +87,22 @@ struct domain {
 	char name[]; /* lower case */
 };
 
-struct domain *domain_find(const struct relay *relay, struct slice name); /* any case; NULL: not served */
-struct domain *domain_by_number(const struct relay *relay, uint32_t number);
+struct domain *domain_find(const struct relay *relay, struct slice name);    /* any case; NULL: not served */
+struct domain *domain_by_number(const struct relay *relay, uint32_t number); /* outside ones too */
+/* One that is not served here, but has mail of our own (outside.h). */
+struct domain *domain_find_outside(const struct relay *relay, struct slice name);
 /* The one served longest of those that take mail, or NULL. */
 struct domain *domain_oldest(const struct relay *relay);
 void domain_set_number(struct domain *domain, uint32_t number);
+/* One under which nothing is held: mail of a domain whose record was lost must never go to another one's
+ * server. */
+uint32_t domain_new_number(struct relay *relay);
 
 /* A new domain in memory, not yet in the store, without a destination. NULL: no memory. */
 nodiscard struct domain *domain_new(struct relay *relay, struct slice name, uint32_t number);
+/* The same, for outside.c: it is found by number and domain_find_outside only. Takes outside over. */
+nodiscard struct domain *domain_new_outside(struct relay *relay, struct slice name, uint32_t number,
+					    struct outside *outside);
 void domain_free(struct domain *domain);
 
 /* Parses "host", "host:port", "[v6]:port", "192.0.2.1". ERR_SYNTAX. */

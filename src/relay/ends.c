@@ -133,7 +133,7 @@ static void log_expired(const struct relay *relay, const struct store_entry *ent
 		  LOG_TEXT("reply", r->last_reply));
 }
 
-static void add_expired(const struct relay *relay, const struct store_recipient *r, uint32_t index,
+static void add_expired(const struct domain *domain, const struct store_recipient *r, uint32_t index,
 			struct store_change *change)
 {
 	*change = (struct store_change){
@@ -142,7 +142,10 @@ static void add_expired(const struct relay *relay, const struct store_recipient 
 	    .attempts = r->attempts,
 	    .reply = r->last_reply.size > 0 ? r->last_reply : SLICE("never tried: its server took no mail"),
 	};
-	ends_into_grace(relay, change, STORE_EXPIRED);
+	if (domain->outside != NULL)
+		change->state = STORE_EXPIRED; /* mail of our own: gone */
+	else
+		ends_into_grace(domain->relay, change, STORE_EXPIRED);
 }
 
 static void amended(void *owner, enum store_result result, enum store_reason reason)
@@ -174,7 +177,7 @@ static void expire(struct domain *domain, const struct store_entry *entry)
 	for (uint32_t i = 0; i < e->recipient_count && changes != NULL; i++) {
 		if (!expires(domain, entry, &e->recipients[i]))
 			continue;
-		add_expired(relay, &e->recipients[i], i, &changes[count++]);
+		add_expired(domain, &e->recipients[i], i, &changes[count++]);
 		log_expired(relay, entry, &e->recipients[i]);
 	}
 	if (count > 0) {
@@ -264,7 +267,8 @@ static bool look_at(struct domain *domain)
 	if (domain->damaged) /* its hold time may be another */
 		return false;
 	relay->ports.store->ops->count(relay->ports.store, domain->number, &held);
-	warn(domain, &held);
+	if (domain->outside == NULL)
+		warn(domain, &held);
 	if (held.messages == 0 || ends_expires_in_ms(domain, held.oldest_ms) > 0)
 		return false;
 	relay->ends.queue = domain->number;

@@ -95,8 +95,6 @@ struct feed *feed_for(struct relay *relay, const struct destination *destination
 		return NULL;
 	}
 	insert_by_name(relay, feed);
-	relay->feeds_without_smtputf8++;
-	relay->feeds_without_dsn++;
 	init_lookups(feed);
 	turns_init(&feed->turns);
 	list_init(&feed->domains);
@@ -127,9 +125,22 @@ void feed_prefer(struct feed *feed, const struct destination *destination)
 	hosts_reorder(feed);
 }
 
+/* Only servers of served domains have a say in what senders are offered. */
+static void count_offers(struct feed *feed, bool serving)
+{
+	struct relay *relay = feed->relay;
+	uint32_t more = serving ? 1 : UINT32_MAX; /* wraps: one less */
+
+	relay->feeds_serving += more;
+	relay->feeds_without_smtputf8 += feed->smtputf8 ? 0 : more;
+	relay->feeds_without_dsn += feed->dsn ? 0 : more;
+}
+
 void feed_join(struct feed *feed, struct domain *domain)
 {
 	check(domain->feed == NULL);
+	if (domain->outside == NULL && feed->served_count++ == 0)
+		count_offers(feed, true);
 	domain->feed = feed;
 	list_add_last(&feed->domains, &domain->in_feed);
 	feed->domain_count++;
@@ -145,6 +156,8 @@ void feed_leave(struct feed *feed, struct domain *domain)
 	list_remove(&domain->in_feed);
 	domain->feed = NULL;
 	feed->domain_count--;
+	if (domain->outside == NULL && --feed->served_count == 0)
+		count_offers(feed, false);
 	feed_wake(feed); /* without a domain it ends when its last transaction has */
 }
 
@@ -156,8 +169,6 @@ void feed_free(struct feed *feed)
 		outbound_kill(container_of(node, struct outbound, in_feed));
 	ask_fail_all(feed);
 	hosts_cancel(feed);
-	relay->feeds_without_smtputf8 -= !feed->smtputf8;
-	relay->feeds_without_dsn -= !feed->dsn;
 	timer_clear(&relay->timers, &feed->timer);
 	budget_forget(feed);
 	list_remove(&feed->in_dispatch);
@@ -180,12 +191,14 @@ void feed_wake(struct feed *feed)
 
 void feed_offers(struct feed *feed, bool smtputf8, bool dsn)
 {
-	struct relay *relay = feed->relay;
+	bool serving = feed->served_count > 0;
 
-	relay->feeds_without_smtputf8 += (uint32_t)feed->smtputf8 - (uint32_t)smtputf8;
-	relay->feeds_without_dsn += (uint32_t)feed->dsn - (uint32_t)dsn;
+	if (serving)
+		count_offers(feed, false);
 	feed->smtputf8 = smtputf8;
 	feed->dsn = dsn;
+	if (serving)
+		count_offers(feed, true);
 }
 
 /* --- changes --- */

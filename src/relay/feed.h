@@ -63,6 +63,7 @@ struct feed {
 	struct turns turns;
 	struct list domains;
 	uint32_t domain_count;
+	uint32_t served_count; /* of them: served here; 0: a lane for mail of our own only, of no interest */
 	struct members members;
 
 	struct kept_destination *destination;

@@ -79,7 +79,7 @@ static struct smtp_server *new_server(struct inbound *in)
 	struct relay *relay = in->relay;
 	struct smtp_server_config config = relay->config.server;
 
-	bool any_feed = relay->feeds.count > 0;
+	bool any_feed = relay->feeds_serving > 0;
 	config.offer_smtputf8 = config.offer_smtputf8 && any_feed && relay->feeds_without_smtputf8 == 0;
 	config.offer_dsn = config.offer_dsn && any_feed && relay->feeds_without_dsn == 0;
 	config.offer_starttls =

@@ -69,5 +69,10 @@ bool commit_pending(const struct relay *relay, uint64_t id);
 /* Is one on its way in for this domain? */
 bool commit_pending_for(const struct relay *relay, uint32_t domain);
 void commit_free_all(struct relay *relay);
+/* A message of our own: to be committed as it is, under a new id. 0: done is called later, with the id when
+ * it is durable, with 0 when it never will be; the message is not the caller's any more. ERR_MEMORY. */
+nodiscard int commit_own(struct relay *relay, struct store_message *message,
+			 const struct store_envelope *envelope, uint64_t bytes,
+			 void (*done)(void *owner, uint64_t id), void *owner);
 
 #endif

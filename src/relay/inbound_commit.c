@@ -23,7 +23,9 @@ enum {
 struct commit {
 	struct map_node node; /* in relay->committing */
 	struct relay *relay;
-	struct inbound *in; /* NULL: nobody waits */
+	struct inbound *in;			    /* NULL: nobody waits */
+	void (*own_done)(void *owner, uint64_t id); /* of a message of our own; NULL: of a sender */
+	void *own_owner;
 	struct store_message *message;
 	uint64_t id;
 	char id_key[sizeof(uint64_t)];
@@ -157,6 +159,15 @@ static int write_prefix(struct commit *c, const struct inbound *in)
 
 /* --- the answer --- */
 
+static void answer_own(struct commit *c, uint64_t id)
+{
+	void (*done)(void *, uint64_t) = c->own_done;
+
+	c->own_done = NULL;
+	if (done != NULL)
+		done(c->own_owner, id);
+}
+
 static void answer(struct commit *c, uint16_t code, const char *status, const char *text)
 {
 	struct inbound *in = c->in;
@@ -216,8 +227,10 @@ static void accepted(struct commit *c)
 	struct relay *relay = c->relay;
 	char text[64];
 
-	relay->counters.accepted_messages++;
-	relay->counters.accepted_recipients += c->envelope.recipient_count;
+	if (c->own_done == NULL) {
+		relay->counters.accepted_messages++;
+		relay->counters.accepted_recipients += c->envelope.recipient_count;
+	}
 	log_accepted(c);
 	struct item *item = enqueue(c);
 	struct inbound *in = c->in;
@@ -228,17 +241,21 @@ static void accepted(struct commit *c)
 	}
 	(void)snprintf(text, sizeof(text), "accepted as %s", c->id_text);
 	answer(c, 250, "2.0.0", text);
+	answer_own(c, c->id);
 	commit_free(c);
 }
 
 static void failed(struct commit *c, enum store_reason reason)
 {
 	log_event(c->relay->ports.log, LOG_LEVEL_WARN, "store", c->id,
-		  "a message could not be stored: refused with 4xx", LOG_NUMBER("reason", reason));
+		  c->own_done != NULL ? "a message of our own could not be stored"
+				      : "a message could not be stored: refused with 4xx",
+		  LOG_NUMBER("reason", reason));
 	if (reason == STORE_REASON_FULL)
 		answer(c, 452, "4.3.1", "the spool is full, try again later");
 	else
 		answer(c, 451, "4.3.0", "the message could not be stored, try again later");
+	answer_own(c, 0);
 	commit_free(c);
 }
 
@@ -267,6 +284,7 @@ static void give_up(struct commit *c)
 
 	c->aborting = true;
 	c->in = NULL;
+	answer_own(c, 0);
 	if (in != NULL) {
 		in->commit = NULL;
 		if (in->conn != NULL)
@@ -338,16 +356,13 @@ static void no_memory(struct inbound *in, struct commit *c)
 	smtp_server_answer(in->server, &reply, inbound_now_us(in));
 }
 
-void commit_start(struct inbound *in)
+static struct commit *commit_new(struct relay *relay)
 {
-	struct relay *relay = in->relay;
 	struct store *store = relay->ports.store;
 	struct commit *c = calloc(1, sizeof(*c));
 
-	if (c == NULL) {
-		no_memory(in, NULL);
-		return;
-	}
+	if (c == NULL)
+		return NULL;
 	c->relay = relay;
 	c->id = store->ops->next_id(store, relay->now.wall_ms);
 	memcpy(c->id_key, &c->id, sizeof(c->id));
@@ -356,6 +371,54 @@ void commit_start(struct inbound *in)
 	buffer_init(&c->prefix, 0);
 	c->timer.fire = timer_fired;
 	c->give_up_us = relay->now.now_us + CLOCK_MS(RELAY_COMMIT_RETRY_MS);
+	return c;
+}
+
+static int copy_own(struct commit *c, const struct store_envelope *envelope)
+{
+	struct store_envelope *e = &c->envelope;
+
+	*e = *envelope;
+	e->recipients = arena_alloc_array(&c->arena, e->recipient_count, sizeof(struct store_recipient));
+	if (e->recipients == NULL || arena_copy(&c->arena, e->reverse_path, &e->reverse_path) != 0)
+		return ERR_MEMORY;
+	for (uint32_t i = 0; i < e->recipient_count; i++) {
+		e->recipients[i] = envelope->recipients[i];
+		if (arena_copy(&c->arena, e->recipients[i].forward_path, &e->recipients[i].forward_path) != 0)
+			return ERR_MEMORY;
+	}
+	return map_insert(&c->relay->committing, &c->node, slice_make(c->id_key, sizeof(c->id_key)));
+}
+
+int commit_own(struct relay *relay, struct store_message *message, const struct store_envelope *envelope,
+	       uint64_t bytes, void (*done)(void *owner, uint64_t id), void *owner)
+{
+	struct commit *c = commit_new(relay);
+
+	if (c == NULL)
+		return ERR_MEMORY;
+	if (copy_own(c, envelope) != 0) {
+		arena_deinit(&c->arena);
+		free(c);
+		return ERR_MEMORY;
+	}
+	c->bytes = bytes;
+	c->message = message;
+	c->own_done = done;
+	c->own_owner = owner;
+	ask(c);
+	return 0;
+}
+
+void commit_start(struct inbound *in)
+{
+	struct relay *relay = in->relay;
+	struct commit *c = commit_new(relay);
+
+	if (c == NULL) {
+		no_memory(in, NULL);
+		return;
+	}
 	if (copy_envelope(c, in) != 0 || write_prefix(c, in) != 0 ||
 	    map_insert(&relay->committing, &c->node, slice_make(c->id_key, sizeof(c->id_key))) != 0) {
 		no_memory(in, c);

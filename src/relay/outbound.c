@@ -190,7 +190,8 @@ static bool begin(struct outbound *out, struct item *item, bool canary)
 	reset(out);
 	out->item = item;
 	out->canary = canary;
-	known_read(out);
+	if (item->domain->outside == NULL)
+		known_read(out);
 	lane_transaction_started(&out->feed->lane, out->probe, out->relay->now.now_us);
 	smtp_client_begin(out->client, &out->transaction, out->relay->now.now_us);
 	return true;

@@ -47,6 +47,7 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 	map_init(&relay->clients, rng_next(&relay->rng));
 	map_init(&relay->committing, rng_next(&relay->rng));
 	room_init(&relay->room, rng_next(&relay->rng));
+	outside_init(relay, rng_next(&relay->rng));
 	list_init(&relay->domains_by_name);
 	list_init(&relay->feeds_by_name);
 	list_init(&relay->dispatch);
@@ -79,6 +80,7 @@ static void free_domains(struct relay *relay)
 {
 	list_each_safe(node, after, &relay->domains_by_name)
 		domain_free(container_of(node, struct domain, by_name));
+	outside_deinit(relay);
 	list_each_safe(feed, next, &relay->feeds_by_name)
 		feed_free(container_of(feed, struct feed, by_name));
 	list_each_safe(session, later, &relay->buried)

@@ -9,6 +9,7 @@
 #include "base/tree.h"
 #include "relay/budget.h"
 #include "relay/ends.h"
+#include "relay/outside.h"
 #include "relay/relay.h"
 #include "relay/room.h"
 #include "relay/timer.h"
@@ -60,7 +61,7 @@ struct relay {
 	struct tree feed_names;
 	/* An extension that a message may need on its whole way is offered to senders only while every
 	 * destination is known to have it (RFC 6531 §3.2, RFC 3461 §4). */
-	uint32_t feeds_without_smtputf8, feeds_without_dsn;
+	uint32_t feeds_serving, feeds_without_smtputf8, feeds_without_dsn; /* that have a served domain */
 	struct list dispatch; /* feeds that have something to decide */
 	struct budget probes; /* connections to servers that are down */
 	struct budget starts; /* and the first ones to servers that are up */
@@ -79,6 +80,7 @@ struct relay {
 	struct timer save_timer;
 	struct sweep sweep;
 	struct ends ends;
+	struct outsides outside;
 	uint64_t backup; /* id of the snapshot that is taken or held; 0: none */
 	struct timer backup_timer;
 	bool save_failed; /* something of the state could not be written: all of it is, at the next round */

@@ -181,20 +181,30 @@ static int64_t not_before_ms(const struct outbound *out, const struct verdict_re
 	return now_ms + verdict_backoff_ms(result, attempts);
 }
 
+/* Mail of our own ends at its first refusal, but for those that concern our address: another day may do. */
+static bool refuses_own(const struct outbound *out, const struct verdict_result *result,
+			const struct reply *reply)
+{
+	return out->item->domain->outside != NULL && result->verdict != VERDICT_OK &&
+	       result->verdict != VERDICT_US && reply->code >= 500 && reply->code <= 599;
+}
+
 static void add_change(struct outbound *out, uint32_t index, const struct verdict_result *result,
 		       const struct reply *reply, const struct refusal_advice *advice)
 {
 	const struct item *item = out->item;
 	const struct store_recipient *recipient = &item->envelope.recipients[index];
-	bool ok = result->verdict == VERDICT_OK;
+	bool ok = result->verdict == VERDICT_OK, refused = refuses_own(out, result, reply);
 	struct store_change *change = &out->changes[out->change_count++];
 
 	*change = (struct store_change){
 	    .recipient = item->recipient_index[index],
-	    .state = ok ? STORE_DELIVERED : STORE_QUEUED,
+	    .state = ok	       ? STORE_DELIVERED
+		     : refused ? STORE_REFUSED
+			       : STORE_QUEUED,
 	    .reason = ok ? REASON_NONE : (uint8_t)result->reason,
 	    .attempts = recipient->attempts + 1,
-	    .not_before_ms = ok ? 0 : not_before_ms(out, result, recipient->attempts + 1, advice),
+	    .not_before_ms = ok || refused ? 0 : not_before_ms(out, result, recipient->attempts + 1, advice),
 	    .reply = keep_words(out, reply),
 	    .relay = slice_of(out->relay_text),
 	};
@@ -376,7 +386,7 @@ static struct refusal_advice consult(struct outbound *out, uint32_t index,
 				     const struct verdict_result *result,
 				     const struct client_outcome *outcome)
 {
-	if (!is_own(result->verdict))
+	if (!is_own(result->verdict) || out->item->domain->outside != NULL)
 		return (struct refusal_advice){.act = REFUSAL_MESSAGE};
 	return trust_result(out, index, result, outcome);
 }
@@ -392,7 +402,8 @@ static void judge_recipient(struct outbound *out, uint32_t index, struct summary
 	sum_up(sum, &result, &outcome->reply);
 	log_recipient(out, &out->item->envelope.recipients[index], &result, &outcome->reply);
 	struct refusal_advice advice = consult(out, index, &result, outcome);
-	known_learn(out, index, result.verdict, &advice);
+	if (out->item->domain->outside == NULL)
+		known_learn(out, index, result.verdict, &advice);
 	if (is_own(result.verdict))
 		add_change(out, index, &result, &outcome->reply, &advice);
 }

@@ -152,6 +152,16 @@ static int load_domain(struct relay *relay, struct slice key, struct slice name,
 	return error;
 }
 
+static int load_outside(struct relay *relay, struct slice key, struct slice name, struct slice value)
+{
+	int error = outside_load(relay, name, value);
+
+	if (error == 0 || error == ERR_MEMORY)
+		return error;
+	damaged(relay, key, error);
+	return 0;
+}
+
 static int load_flow(struct relay *relay, struct slice key, struct slice name, struct slice value)
 {
 	struct domain *domain = domain_find(relay, name);
@@ -207,8 +217,9 @@ static const struct {
 	/* ERR_MEMORY: all is read again in a moment; damage is dealt with by each. */
 	int (*load)(struct relay *relay, struct slice key, struct slice name, struct slice value);
 } stages[] = {
-    {{"number", 6}, load_number}, {{"domain/", 7}, load_domain}, {{"flow/", 5}, load_flow},
-    {{"known/", 6}, load_known},  {{"lane/", 5}, load_lane},	 {{"ends", 4}, load_ends},
+    {{"number", 6}, load_number}, {{"domain/", 7}, load_domain}, {{"outside/", 8}, load_outside},
+    {{"flow/", 5}, load_flow},	  {{"known/", 6}, load_known},	 {{"lane/", 5}, load_lane},
+    {{"ends", 4}, load_ends},
 };
 
 enum { STAGES = sizeof(stages) / sizeof(stages[0]) };
@@ -230,6 +241,7 @@ static void loaded_all(struct relay *relay)
 	known_start_sweep(relay);
 	ends_start(relay);
 	room_start(relay);
+	outside_start(relay);
 }
 
 /* The state cannot be read just now: nothing is served before it can. */
@@ -404,7 +416,7 @@ void save_changes(struct relay *relay)
 {
 	list_each(node, &relay->feeds_by_name) {
 		struct feed *feed = container_of(node, struct feed, by_name);
-		if (feed->changed)
+		if (feed->changed && feed->served_count > 0)
 			save_feed(feed);
 	}
 	list_each(node, &relay->domains_by_name) {

@@ -2,6 +2,7 @@
  *	domain/NAME  what an administrator set, as "key=value" lines
  *	flow/NAME    the domain's flow (lane/domain_state.h)
  *	known/NAME   what is known of its recipients as a whole (relay/known.h)
+ *	outside/NAME number of a domain that is not served, but has mail of our own (relay/outside.h)
  *	lane/NAME    the lane (lane/lane.h)
  *	number       the last domain number given
  */

@@ -270,12 +270,24 @@ static void print_space(FILE *to, const json_t *space, bool colour)
 	(void)fputc('\n', to);
 }
 
+static void print_outside(FILE *to, const json_t *outside)
+{
+	double messages = number_of(outside, "messages"), refused = number_of(outside, "refused_since_start");
+
+	if (messages > 0)
+		(void)fprintf(to, "own mail: %.0f for %.0f domains that are not served here\n", messages,
+			      number_of(outside, "domains"));
+	if (refused > 0)
+		(void)fprintf(to, "own mail: its limits were reached %.0f times since start\n", refused);
+}
+
 void print_status(FILE *to, const json_t *status, bool colour, json_t *peaks)
 {
 	print_node(to, status, colour);
 	print_held(to, json_object_get(status, "held"));
 	print_account(to, json_object_get(status, "totals"), colour);
 	print_space(to, json_object_get(status, "space"), colour);
+	print_outside(to, json_object_get(status, "outside"));
 	(void)fputc('\n', to);
 	if (json_array_size(json_object_get(status, "lanes")) == 0)
 		(void)fprintf(to, "no domain is served yet: `restante domain add NAME`\n");

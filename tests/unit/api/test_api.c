@@ -351,7 +351,10 @@ static const char *const space_members[] = {"state:s",
 					    "domains_refused:i",
 					    "refused_for_room:i",
 					    NULL};
-static const char *const node_members[] = {"node:s", "version:s", "held:o", "space:o", "lanes:a", NULL};
+static const char *const outside_members[] = {"domains:i", "messages:i", "sent_since_start:i",
+					      "refused_since_start:i", NULL};
+static const char *const node_members[] = {"node:s",	"version:s", "held:o", "space:o",
+					   "outside:o", "lanes:a",   NULL};
 static const char *const lane_members[] = {
     "lane:s",	"state:s",	"phase:s0",	     "kind:s0",		 "since:s0",
     "held:o",	"window:n",	"in_flight:i",	     "rate_per_s:n",	 "next_probe_s:n0",
@@ -366,6 +369,7 @@ static void expect_status_shape(const json_t *status)
 
 	expect_members(status, node_members);
 	expect_members(json_object_get(status, "space"), space_members);
+	expect_members(json_object_get(status, "outside"), outside_members);
 	expect_members(json_object_get(status, "held"), held_members);
 	json_array_foreach(json_object_get(status, "lanes"), i, lane)
 	{

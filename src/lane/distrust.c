@@ -123,12 +123,12 @@ static bool class_refused(struct distrust *d, const struct distrust_event *event
 		return false;
 	if (c->held)
 		return true;
-	if (c->refused > 0 && (c->sender == event->sender || c->message == event->message))
+	if (c->refused > 0 && c->message == event->message)
 		return false;
+	c->refused += c->refused > 0 && c->sender == event->sender ? 1 : DISTRUST_OTHER;
 	c->sender = event->sender;
 	c->message = event->message;
-	c->refused++;
-	if (c->refused < DISTRUST_REFUSED + c->accepted)
+	if (c->refused < (DISTRUST_REFUSED + c->accepted) * DISTRUST_OTHER)
 		return false;
 	c->accepted = 0;
 	class_hold(d, c, now_us);

@@ -4,10 +4,11 @@
  *
  * Such a refusal is never the recipient's fault, and not the message's. Often it hits some senders only:
  * those whose domains publish a strict policy. So senders are held by *class* (the domain of the
- * reverse-path): a class that was refused twice, by different senders' different messages, waits; the others
- * flow. Only when the server refuses us by our address (a check with known recipients meets the same refusal)
- * everything waits. Each 15 s one held message goes as a probe, each time of another class; what is accepted
- * frees its class, and when two classes in a row were, the cause is mended and all are free.
+ * reverse-path): a class that was refused twice, by different senders' different messages (or by three of one
+ * sender), waits; the others flow. Only when the server refuses us by our address (a check with known
+ * recipients meets the same refusal) everything waits. Each 15 s one held message goes as a probe, each time
+ * of another class; what is accepted frees its class, and when two classes in a row were, the cause is mended
+ * and all are free.
  *
  * Strangers can have a class of their own forging held, which their forgery would be anyway; a class that is
  * accepted now and then needs that many more refusals in a row. They cannot hold the others.
@@ -23,7 +24,7 @@ enum { DISTRUST_CLASSES = 128 }; /* remembered; what is beyond is not held, and 
 struct distrust_class {
 	uint64_t hash;		  /* 0: free */
 	uint64_t sender, message; /* the last refused: another one is wanted */
-	uint32_t refused;	  /* in a row */
+	uint32_t refused;	  /* in a row, in parts of DISTRUST_OTHER */
 	uint32_t accepted;	  /* lately; at most DISTRUST_ACCEPTED_MAX */
 	bool held;
 	int64_t used_us;

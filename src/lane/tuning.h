@@ -128,6 +128,7 @@
 
 #define DISTRUST_PROBE_US     15000000LL /* mended is noticed within 20 s */
 #define DISTRUST_REFUSED      2 /* messages of different senders of a class; one may be at fault itself */
+#define DISTRUST_OTHER	      2 /* another message of the same sender counts one, of another sender two */
 #define DISTRUST_ACCEPTED_MAX 8 /* and as many more as were accepted lately, up to this */
 #define DISTRUST_CONFIRM \
 	2 /* classes accepted in a row: not one sender's policy has changed, but the server */

@@ -8,6 +8,7 @@
 #include "proto/idn.h"
 #include "relay/discover.h"
 #include "relay/feed.h"
+#include "relay/known.h"
 #include "relay/save.h"
 #include "relay/trust.h"
 
@@ -208,7 +209,7 @@ void domain_free(struct domain *domain)
 	unlist(domain);
 	free(domain->outside);
 	free(domain->destination);
-	free(domain->known);
+	known_free(domain->known);
 	free(domain);
 }
 

@@ -21,6 +21,13 @@ struct known *known_of(struct domain *domain)
 	return domain->known;
 }
 
+void known_free(struct known *known)
+{
+	if (known != NULL)
+		free(known->distrusted);
+	free(known);
+}
+
 /* As the domain is now, so it was since the last time: that was a moment ago. */
 void known_serve(struct domain *domain)
 {

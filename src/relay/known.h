@@ -29,13 +29,14 @@ enum {
 
 struct known { /* of a domain; made when there is something to know */
 	struct ledger_domain ledger;
-	struct refusal refusal;	   /* by trust.h */
-	struct trust_check *check; /* under way, or NULL */
-	uint32_t count;		   /* recipients with an entry: as last swept, and those that came since */
-	uint32_t swept;		   /* of the sweep that is under way */
-	int64_t served_us;	   /* service is counted up to here */
-	bool changed, saved;	   /* saved: once, since start */
-	bool urgent;		   /* changed, and not to wait for KNOWN_SAVE_MS */
+	struct refusal refusal;	       /* by trust.h */
+	struct trust_check *check;     /* under way, or NULL */
+	struct distrusted *distrusted; /* NULL: its server never distrusted us */
+	uint32_t count;	     /* recipients with an entry: as last swept, and those that came since */
+	uint32_t swept;	     /* of the sweep that is under way */
+	int64_t served_us;   /* service is counted up to here */
+	bool changed, saved; /* saved: once, since start */
+	bool urgent;	     /* changed, and not to wait for KNOWN_SAVE_MS */
 	int64_t saved_us, saved_service_ms;
 };
 
@@ -53,6 +54,7 @@ struct known_note {
 
 /* NULL: no memory. */
 nodiscard struct known *known_of(struct domain *domain);
+void known_free(struct known *known); /* or NULL */
 /* Counts time of service up to now. */
 void known_serve(struct domain *domain);
 

@@ -116,7 +116,7 @@ static struct item *probe_item(struct domain *domain)
 		return NULL;
 	struct item *item = queue_take_probe(domain);
 	if (item != NULL)
-		trust_probe_out(domain);
+		trust_probe_out(domain, item);
 	return item;
 }
 

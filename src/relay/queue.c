@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "relay/distrusted.h"
 #include "relay/feed.h"
 #include "relay/in_session.h"
 #include "relay/inbound.h"
@@ -52,7 +53,8 @@ static bool due(const struct domain *domain, uint64_t id, const struct store_rec
 
 	if (r->state != STORE_QUEUED || r->domain != domain->number)
 		return false;
-	if (queue->ignore_backoff && id > queue->released_to && refused_by_server(r))
+	bool released = !queue->only_distrusted || verdict_reason_is_us(r->reason);
+	if (queue->ignore_backoff && released && id > queue->released_to && refused_by_server(r))
 		return true;
 	return !backed_off(r->not_before_ms, domain->relay->now.wall_ms);
 }
@@ -236,16 +238,21 @@ void queue_deinit(struct queue *queue)
 	map_deinit(&queue->items);
 }
 
+static void release_all(struct queue *queue)
+{
+	queue->ignore_backoff = true;
+	queue->only_distrusted = false;
+	queue->released_to = 0;
+}
+
 void queue_restart(struct domain *domain, bool release)
 {
 	struct queue *queue = &domain->queue;
 	struct store *store = domain->relay->ports.store;
 
 	queue->fresh_from = store->ops->next_id(store, domain->relay->now.wall_ms);
-	if (release) {
-		queue->ignore_backoff = true;
-		queue->released_to = 0;
-	}
+	if (release)
+		release_all(queue);
 	end_reset(&queue->fresh, queue->fresh_from - 1);
 	queue->fresh.exhausted = true; /* nothing has such an id yet */
 	begin_pass(domain);
@@ -258,8 +265,19 @@ void queue_drop(struct domain *domain)
 
 void queue_release(struct domain *domain)
 {
-	domain->queue.ignore_backoff = true;
-	domain->queue.released_to = 0;
+	release_all(&domain->queue);
+	begin_pass(domain);
+}
+
+/* A release of all that is under way goes on. */
+void queue_release_distrusted(struct domain *domain)
+{
+	struct queue *queue = &domain->queue;
+
+	if (!queue->ignore_backoff || queue->only_distrusted) {
+		release_all(queue);
+		queue->only_distrusted = true;
+	}
 	begin_pass(domain);
 }
 
@@ -295,6 +313,8 @@ static struct item *take_entry(struct queue_end *end, uint64_t id, const struct 
 		known->look_again = true;
 		return NULL;
 	}
+	if (!distrusted_permits(domain, envelope->reverse_path)) /* its release begins a pass */
+		return NULL;
 	for (uint32_t i = 0; i < envelope->recipient_count; i++)
 		due_count += due(domain, id, &envelope->recipients[i]);
 	bool single = due_count > 1 && feed_single(domain->feed);
@@ -333,6 +353,26 @@ static void take_entries(struct queue_end *end, const struct store_entry *entrie
 	end->exhausted = !more && !end->arrived_meanwhile;
 	end->arrived_meanwhile = false;
 	end_release(queue);
+}
+
+static void withdraw(struct queue_end *end)
+{
+	list_each_safe(node, after, &end->ready) {
+		struct item *item = container_of(node, struct item, in_end);
+		if (distrusted_permits(item->domain, item->envelope.reverse_path))
+			continue;
+		end->ready_count--;
+		item_free(item);
+	}
+}
+
+void queue_withdraw(struct domain *domain)
+{
+	withdraw(&domain->queue.backlog);
+	withdraw(&domain->queue.fresh);
+	end_release(&domain->queue);
+	queue_tell(domain);
+	domain_wake(domain);
 }
 
 static void walk_done(void *owner, enum store_result result, const struct store_entry *entries, size_t count,
@@ -437,39 +477,38 @@ struct item *queue_arrived(struct domain *domain, uint64_t id, const struct stor
 static struct item *probe_of(struct domain *domain, const struct store_entry *entry)
 {
 	struct queue *queue = &domain->queue;
-	bool ignore_backoff = queue->ignore_backoff;
+	bool ignore_backoff = queue->ignore_backoff, only_distrusted = queue->only_distrusted;
 	uint64_t released_to = queue->released_to;
 	struct item *item = NULL;
 
 	if (find_item(queue, entry->id) != NULL || commit_pending(domain->relay, entry->id))
 		return NULL;
-	queue->ignore_backoff = true;
-	queue->released_to = 0;
+	release_all(queue);
 	for (uint32_t i = 0; i < entry->envelope.recipient_count && item == NULL; i++)
 		if (due(domain, entry->id, &entry->envelope.recipients[i]))
 			item = item_new(domain, entry->id, &entry->envelope, entry->body_bytes, 1);
 	queue->ignore_backoff = ignore_backoff;
+	queue->only_distrusted = only_distrusted;
 	queue->released_to = released_to;
 	return item;
 }
 
-/* RECOVERY §1.2: known-good first, else one that was not refused yet; then the smaller one. */
+enum { PROBE_BEST = 3 };
+
+/* RECOVERY §1.2: known-good first, else one that was not refused yet; then the smaller one. While classes of
+ * mail are held, one of the others. 0: it is no probe. */
 static int probe_worth(const struct item *item)
 {
 	const struct store_recipient *recipient = &item->envelope.recipients[0];
 
-	if (trust_knows(item->domain, recipient->forward_path))
-		return 2;
-	return recipient->attempts == 0 ? 1 : 0;
-}
-
-static struct item *better_probe(struct item *a, struct item *b)
-{
-	if (a == NULL || b == NULL)
-		return a == NULL ? b : a;
-	bool second = probe_worth(b) > probe_worth(a);
-	free(second ? a : b);
-	return second ? b : a;
+	if (item->domain->queue.probe_of_class)
+		return distrusted_worth(item->domain, item->envelope.reverse_path) == 2
+			   ? PROBE_BEST
+			   : distrusted_worth(item->domain, item->envelope.reverse_path);
+	if (trust_knows(item->domain, recipient->forward_path) &&
+	    distrusted_permits(item->domain, item->envelope.reverse_path))
+		return PROBE_BEST;
+	return recipient->attempts == 0 ? 2 : 1;
 }
 
 static void take_probe(struct queue *queue, struct item *item)
@@ -486,35 +525,86 @@ static void take_probe(struct queue *queue, struct item *item)
 	queue->probe_after = item->id;
 }
 
+static void walk_for_probe(struct domain *domain, uint64_t after, uint32_t count,
+			   void (*done)(void *, enum store_result, const struct store_entry *, size_t, bool))
+{
+	struct relay *relay = domain->relay;
+
+	domain->queue.probe_loading = true;
+	relay->operations++;
+	relay->ports.store->ops->walk(relay->ports.store, domain->number, after, count, done, domain);
+}
+
+static void probe_read(void *owner, enum store_result result, const struct store_entry *entries, size_t count,
+		       bool more)
+{
+	struct domain *domain = owner;
+	struct queue *queue = &domain->queue;
+
+	relay_enter(domain->relay);
+	domain->relay->operations--;
+	queue->probe_loading = false;
+	bool there = result == STORE_OK && count > 0 && entries[0].id == queue->probe_best;
+	take_probe(queue, there ? probe_of(domain, &entries[0]) : NULL);
+	domain_wake(domain);
+}
+
+static void look_at_candidates(struct domain *domain, const struct store_entry *entries, size_t count)
+{
+	struct queue *queue = &domain->queue;
+
+	for (size_t i = 0; i < count && queue->probe_best_worth < PROBE_BEST; i++) {
+		struct item *item = probe_of(domain, &entries[i]);
+		int worth = item != NULL ? probe_worth(item) : 0;
+		if (worth > queue->probe_best_worth) {
+			queue->probe_best = entries[i].id;
+			queue->probe_best_worth = worth;
+		}
+		free(item);
+	}
+}
+
+/* The one that was chosen is read once more: meanwhile it may have been sent, or changed. */
 static void probe_walked(void *owner, enum store_result result, const struct store_entry *entries,
 			 size_t count, bool more)
 {
 	struct domain *domain = owner;
 	struct queue *queue = &domain->queue;
-	struct item *best = NULL;
+	bool page = result == STORE_OK && count > 0;
 
 	relay_enter(domain->relay);
 	domain->relay->operations--;
 	queue->probe_loading = false;
-	for (size_t i = 0; i < count && result == STORE_OK; i++)
-		best = better_probe(best, probe_of(domain, &entries[i]));
-	take_probe(queue, best);
-	if (best == NULL && more && result == STORE_OK)
-		queue->probe_after = entries[count - 1].id;
-	domain_wake(domain);
+	if (page)
+		look_at_candidates(domain, entries, count);
+	if (page && more && queue->probe_best_worth < PROBE_BEST &&
+	    ++queue->probe_pages < QUEUE_PROBE_PAGES) {
+		walk_for_probe(domain, entries[count - 1].id, QUEUE_PAGE, probe_walked);
+		return;
+	}
+	if (queue->probe_best != 0) {
+		walk_for_probe(domain, queue->probe_best - 1, 1, probe_read);
+		return;
+	}
+	bool to_the_end = result == STORE_OK && !more, from_the_oldest = queue->probe_after == 0;
+	queue->probe_after = page && more ? entries[count - 1].id : 0;
+	if (to_the_end && !from_the_oldest)
+		walk_for_probe(domain, 0, QUEUE_PAGE, probe_walked);
+	else
+		domain_wake(domain);
 }
 
-bool queue_seek_probe(struct domain *domain)
+bool queue_seek_probe(struct domain *domain, bool of_class)
 {
 	struct queue *queue = &domain->queue;
-	struct relay *relay = domain->relay;
 
 	if (queue->probe != NULL || queue->probe_loading || !feed_holds_mail(domain))
 		return false;
-	queue->probe_loading = true;
-	relay->operations++;
-	relay->ports.store->ops->walk(relay->ports.store, domain->number, queue->probe_after, QUEUE_PAGE,
-				      probe_walked, domain);
+	queue->probe_of_class = of_class;
+	queue->probe_pages = 0;
+	queue->probe_best = 0;
+	queue->probe_best_worth = 0;
+	walk_for_probe(domain, queue->probe_after, QUEUE_PAGE, probe_walked);
 	return true;
 }
 
@@ -588,7 +678,8 @@ void queue_return(struct item *item)
 	/* An item of a former pass is in the store like all others: a walk will bring it up again. */
 	item->returns++;
 	in_session_over(item);
-	if (!feed_flows(domain) || end->ready_count >= 2 * QUEUE_ITEMS_MAX) {
+	if (!feed_flows(domain) || end->ready_count >= 2 * QUEUE_ITEMS_MAX ||
+	    !distrusted_permits(domain, item->envelope.reverse_path)) {
 		queue_defer(item);
 		return;
 	}
@@ -610,7 +701,7 @@ bool queue_sends(const struct domain *domain, uint64_t id)
 {
 	const struct item *item = find_item(&domain->queue, id);
 
-	return item != NULL && !list_linked(&item->in_end);
+	return item != NULL && item != domain->queue.probe && !list_linked(&item->in_end);
 }
 
 static void forget_ready(struct item *item)

@@ -29,6 +29,7 @@ enum {
 	QUEUE_ITEMS_MAX = 64,			/* ready items of one end: more than the largest window */
 	QUEUE_PAGE = 32,			/* entries asked of the store at a time */
 	QUEUE_BACKOFF_MAX_MS = 3 * 3600 * 1000, /* longer than any back-off that the verdicts give */
+	QUEUE_PROBE_PAGES = 16,	  /* read in search of a good probe; what is found by then is taken */
 	QUEUE_CANARY_CHOICE = 20, /* oldest entries that a canary is chosen from (RECOVERY §1.2) */
 };
 
@@ -44,6 +45,7 @@ struct item {
 	int64_t arrival_ms;
 	bool fresh;
 	bool look_again;	/* a walk met its entry meanwhile: other recipients may be due */
+	bool of_class;		/* it goes as the probe of mail that is held as a class, see distrusted.h */
 	struct inbound *sender; /* still waits for the verdict, see in_session.h; NULL: nobody */
 	uint32_t returns;	/* how often it came back without a verdict of its own */
 	struct store_envelope
@@ -72,13 +74,18 @@ struct queue {
 	/* A release: what a server refused is taken before its back-off is over, each message once: those of
 	 * the backlog above released_to. A pass that begins meanwhile does not end it. */
 	bool ignore_backoff;
+	bool only_distrusted; /* of the release: what was refused because the server distrusts us */
 	uint64_t released_to;
 	struct timer due_timer;
-	/* The next probe of a domain that is held or doubted (refusal.h), chosen among all that waits,
-	 * back-off or not. */
-	struct item *probe; /* NULL: none was looked for */
-	uint64_t probe_after;
+	/* The next probe of a domain that is held or doubted (refusal.h), or of a class of mail that is held
+	 * (distrusted.h), chosen among all that waits, back-off or not. */
+	struct item *probe;   /* NULL: none was looked for */
+	uint64_t probe_after; /* the message that was chosen last, or where the search got to */
 	bool probe_loading;
+	bool probe_of_class;  /* the search: for mail of a held class */
+	uint32_t probe_pages; /* read by it */
+	uint64_t probe_best;  /* the best so far; 0: none */
+	int probe_best_worth;
 };
 
 void queue_init(struct queue *queue, struct domain *domain, uint64_t fresh_from);
@@ -125,10 +132,15 @@ bool queue_sends(const struct domain *domain, uint64_t id);
 void queue_finish(struct item *item, int64_t due_ms);
 /* What was refused is due at once: the server has changed its mind, or an administrator wants it. */
 void queue_release(struct domain *domain);
+/* The same for what was refused because the server distrusts us. */
+void queue_release_distrusted(struct domain *domain);
+/* A class of mail is held from now on: what is ready of it is dropped from memory. */
+void queue_withdraw(struct domain *domain);
 
-/* Looks for a probe, if there is none: the next message after the last probe, of a recipient that was
- * accepted lately before others. domain_wake follows. False: nothing to look for, or a walk is under way. */
-bool queue_seek_probe(struct domain *domain);
+/* Looks for a probe, if there is none: one of the next messages after the last probe, of a recipient that was
+ * accepted lately before others; or of_class: of a class that is held, another one than the last. domain_wake
+ * follows. False: nothing to look for, or a search is under way. */
+bool queue_seek_probe(struct domain *domain, bool of_class);
 /* That probe, one message to one recipient, or NULL. */
 struct item *queue_take_probe(struct domain *domain);
 

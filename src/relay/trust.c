@@ -2,11 +2,17 @@
 
 #include <stdio.h>
 
+#include "relay/distrusted.h"
 #include "relay/known.h"
 #include "relay/outbound.h"
 #include "relay/trust_check.h"
 
-enum { SEEK_AGAIN_MS = 5000 }; /* a probe was looked for in vain, or part of the way */
+enum {
+	SEEK_AGAIN_MS = 5000, /* a probe was looked for in vain, or part of the way */
+	/* A message that was refused because the server distrusts us, while its class is not held. */
+	DISTRUSTED_PARK_MS = 60000,
+	DISTRUSTED_PARK_MAX_MS = 15 * 60000,
+};
 
 static struct refusal *refusal_of(const struct domain *domain)
 {
@@ -179,7 +185,7 @@ static struct refusal_event event_of(const struct outbound *out, uint32_t index,
 	    .sender = map_hash(item->envelope.reverse_path, domain->relay->ports.seed),
 	    .standing = LEDGER_UNSEEN,
 	    .reason = result->reason,
-	    .probe = out->canary,
+	    .probe = out->canary && !out->item->of_class,
 	    .attempts = recipient->attempts + 1,
 	};
 
@@ -203,8 +209,24 @@ static void look_into_distrust(struct domain *domain)
 {
 	const struct refusal *r = refusal_of(domain);
 
+	if (domain->known->distrusted != NULL && domain->known->distrusted->run < DISTRUSTED_RUN)
+		return; /* mail of others was taken meanwhile */
 	if (r->check == REFUSAL_CHECK_NONE && now_of(domain) - r->check_us >= CLOCK_MS(TRUST_DISTRUST_MS))
 		trust_want_proof(domain);
+}
+
+/* What becomes of a message that was refused because of us: it waits for its class, or some minutes. */
+static void judge_distrust(const struct outbound *out, uint32_t index, enum distrust_act act,
+			   struct refusal_advice *advice)
+{
+	uint32_t doublings = out->item->envelope.recipients[index].attempts;
+	int64_t park_ms = (int64_t)DISTRUSTED_PARK_MS << (doublings < 4 ? doublings : 4);
+
+	if (act == DISTRUST_HOLD)
+		advice->act = REFUSAL_HOLD;
+	else if (act == DISTRUST_PARK)
+		advice->act = REFUSAL_PARK;
+	advice->park_ms = park_ms < DISTRUSTED_PARK_MAX_MS ? park_ms : DISTRUSTED_PARK_MAX_MS;
 }
 
 struct refusal_advice trust_result(struct outbound *out, uint32_t index, const struct verdict_result *result,
@@ -223,8 +245,11 @@ struct refusal_advice trust_result(struct outbound *out, uint32_t index, const s
 	struct refusal_advice advice = refusal_event(&known->refusal, &event, now_of(domain));
 	advice.released = advice.released || released;
 	results_words(&outcome->reply, words, sizeof(words));
-	if (result->verdict == VERDICT_US)
+	enum distrust_act act = distrusted_result(out, result, slice_of(words));
+	if (result->verdict == VERDICT_US) {
+		judge_distrust(out, index, act, &advice);
 		look_into_distrust(domain);
+	}
 	trust_follow(domain, before, &advice, slice_of(words));
 	return advice;
 }
@@ -233,6 +258,7 @@ void trust_probe_gone(struct domain *domain)
 {
 	if (domain->known != NULL)
 		refusal_probe_abandoned(&domain->known->refusal);
+	distrusted_probe_gone(domain);
 	domain_flow_was(domain, false);
 	domain_wake(domain);
 }
@@ -261,12 +287,19 @@ bool trust_probes(const struct domain *domain)
 {
 	const struct refusal *r = refusal_of(domain);
 
-	return r != NULL && feed_may_probe(domain) && refusal_permit(r, now_of(domain)).probe;
+	return r != NULL && feed_may_probe(domain) &&
+	       (refusal_permit(r, now_of(domain)).probe || distrusted_probes(domain));
 }
 
-void trust_probe_out(struct domain *domain)
+void trust_probe_out(struct domain *domain, struct item *item)
 {
-	refusal_probe_out(&domain->known->refusal, now_of(domain));
+	struct refusal *r = &domain->known->refusal;
+
+	item->of_class = !refusal_permit(r, now_of(domain)).probe;
+	if (item->of_class)
+		distrusted_probe_out(domain, item->envelope.reverse_path);
+	else
+		refusal_probe_out(r, now_of(domain));
 	domain_flow_was(domain, false);
 }
 
@@ -281,11 +314,11 @@ void trust_probe_now(struct domain *domain)
 	domain_wake(domain);
 }
 
-static void seek_probe(struct domain *domain)
+static void seek_probe(struct domain *domain, bool of_class)
 {
 	if (now_of(domain) - domain->released_us < CLOCK_MS(SEEK_AGAIN_MS))
 		return;
-	if (queue_seek_probe(domain))
+	if (queue_seek_probe(domain, of_class))
 		domain->released_us = now_of(domain);
 }
 
@@ -298,8 +331,8 @@ void trust_look(struct domain *domain)
 	struct refusal_permit may = refusal_permit(r, now_of(domain));
 	if (may.check)
 		trust_check_start(domain);
-	if (may.probe)
-		seek_probe(domain);
+	if (may.probe || distrusted_probes(domain))
+		seek_probe(domain, !may.probe);
 }
 
 int64_t trust_deadline(const struct domain *domain)
@@ -309,7 +342,8 @@ int64_t trust_deadline(const struct domain *domain)
 	if (r == NULL || domain->feed == NULL || domain->feed->lane.state != LANE_UP ||
 	    !feed_may_probe(domain))
 		return INT64_MAX;
-	return refusal_deadline(r, now_of(domain));
+	int64_t refusal_us = refusal_deadline(r, now_of(domain)), class_us = distrusted_deadline(domain);
+	return class_us < refusal_us ? class_us : refusal_us;
 }
 
 /* --- what happens to the server --- */

@@ -55,7 +55,7 @@ bool trust_permits(const struct domain *domain);
 void trust_sent(struct domain *domain);
 /* May a probe go now? */
 bool trust_probes(const struct domain *domain);
-void trust_probe_out(struct domain *domain);
+void trust_probe_out(struct domain *domain, struct item *item);
 /* By hand: one may go at once. */
 void trust_probe_now(struct domain *domain);
 /* Starts the check, or looks for the probe, that is due. */

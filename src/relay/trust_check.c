@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "relay/ask.h"
+#include "relay/distrusted.h"
 #include "relay/feed.h"
 #include "relay/known.h"
 
@@ -18,6 +19,7 @@ struct trust_check {
 	struct slice recipient;
 	struct ask_answer answer;
 	char words[160]; /* of the last refusal */
+	bool distrusted; /* which was because of us */
 };
 
 static void add_recipients(struct trust_check *c, bool witnesses)
@@ -50,6 +52,8 @@ static void end(struct trust_check *c)
 
 	domain->known->check = NULL;
 	finish(domain, true, c->words);
+	if (c->distrusted && trust_holds(domain))
+		distrusted_by_all(domain, slice_of(c->words));
 	free(c);
 }
 
@@ -74,8 +78,8 @@ static void hear(struct trust_check *c)
 	    .reason = answer->result.reason,
 	};
 
-	if (event.verdict ==
-	    VERDICT_US) /* whatever it has against us: it does not take those whom it knows */
+	c->distrusted = event.verdict == VERDICT_US;
+	if (c->distrusted) /* whatever it has against us: it does not take those whom it knows */
 		event.verdict = VERDICT_REFUSED;
 	refusal_check_answer(&c->domain->known->refusal, &event);
 	if (event.verdict != VERDICT_OK)

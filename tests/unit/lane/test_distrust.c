@@ -62,13 +62,22 @@ static void two_messages_hold_a_class(void **state)
 	assert_false(distrust_holds(&play.d));
 }
 
-static void one_sender_or_message_does_not(void **state)
+static void three_messages_of_one_sender_hold_a_class(void **state)
+{
+	struct play play;
+
+	start(&play);
+	assert_int_equal(say(&play, VERDICT_US, 1, 7, 1, false).act, DISTRUST_PARK);
+	assert_int_equal(say(&play, VERDICT_US, 1, 7, 2, false).act, DISTRUST_PARK);
+	assert_int_equal(say(&play, VERDICT_US, 1, 7, 3, false).act, DISTRUST_HOLD);
+}
+
+static void one_message_does_not(void **state)
 {
 	struct play play;
 
 	start(&play);
 	for (uint64_t i = 1; i < 50; i++) {
-		assert_int_equal(say(&play, VERDICT_US, 1, 7, i, false).act, DISTRUST_PARK);
 		assert_int_equal(say(&play, VERDICT_US, 2, i, 7, false).act, DISTRUST_PARK);
 		say(&play, VERDICT_REFUSED, 3, i, i, false);
 		say(&play, VERDICT_MESSAGE, 3, i, i, false);
@@ -290,7 +299,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(two_messages_hold_a_class),
-	    cmocka_unit_test(one_sender_or_message_does_not),
+	    cmocka_unit_test(one_message_does_not),
+	    cmocka_unit_test(three_messages_of_one_sender_hold_a_class),
 	    cmocka_unit_test(a_class_that_is_accepted_needs_more),
 	    cmocka_unit_test(one_alarm),
 	    cmocka_unit_test(probes_every_15_seconds),

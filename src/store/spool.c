@@ -100,6 +100,8 @@ static void complete_write(struct spool *spool, struct spool_write *w)
 {
 	if (w->seq > spool->done_seq)
 		spool->done_seq = w->seq;
+	if (w->message != NULL && w->message->moves)
+		spool->compaction.writes--;
 	take_effect(spool, w);
 	if (w->kind == RECORD_BODY) {
 		message_frames_done(w->message, w);
@@ -301,8 +303,9 @@ static void spool_free(struct spool *spool)
 
 static bool waits(const struct spool *spool)
 {
-	return spool->done_seq < spool->asked_seq || spool_reads_wait(spool) || spool->refused.count > 0 ||
-	       spool->note_count > 0 || spool_snapshot_waits(spool);
+	return spool->done_seq < spool->asked_seq || spool->compaction.writes > 0 ||
+	       spool_reads_wait(spool) || spool->refused.count > 0 || spool->note_count > 0 ||
+	       spool_snapshot_waits(spool);
 }
 
 static void spool_close(struct store *store)
@@ -372,6 +375,7 @@ static void set_defaults(struct spool_config *c)
 	const uint32_t mib = 1024 * 1024;
 
 	c->segment_bytes = c->segment_bytes != 0 ? c->segment_bytes : 64 * mib;
+	c->batch_bytes = c->batch_bytes != 0 ? c->batch_bytes : 16 * mib;
 	c->checkpoint_bytes = c->checkpoint_bytes != 0 ? c->checkpoint_bytes : 16 * mib;
 	c->reserve_bytes = c->reserve_bytes != 0 ? c->reserve_bytes : 64 * (uint64_t)mib;
 	c->slack_bytes = c->slack_bytes != 0 ? c->slack_bytes : 512 * (uint64_t)mib;
@@ -427,6 +431,7 @@ static int start(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])
 	spool->keeper.stopping = false;
 	spool->keeper.spares_max = c->spares_max;
 	error = keeper_start(&spool->keeper, c->threads);
+	spool->writer.batch_bytes = c->batch_bytes;
 	if (error == 0) {
 		error = writer_start(&spool->writer, c->threads, c->wake, c->wake_owner);
 		if (error != 0)

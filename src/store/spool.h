@@ -76,6 +76,7 @@ struct spool_config {
 
 	/* 0 takes the default. */
 	uint32_t segment_bytes;	   /* 64 MiB: a new segment after that many */
+	uint32_t batch_bytes;	   /* 16 MiB: of one group commit, at most */
 	uint32_t checkpoint_bytes; /* 16 MiB of log from one checkpoint to the next */
 	uint64_t reserve_bytes;	   /* 64 MiB; also: with less space free than this, no new message. 1: none */
 	uint64_t slack_bytes; /* 512 MiB: files may take twice what lives and this before compaction begins */

@@ -54,6 +54,12 @@ static void look(struct spool *spool)
 	c->nothing = false;
 }
 
+void spool_compact_queue(struct spool *spool, struct spool_write *write)
+{
+	spool->compaction.writes++;
+	writer_queue_copy(&spool->writer, write);
+}
+
 void spool_compact_wrote(struct spool *spool, const struct spool_write *write)
 {
 	struct compaction *c = &spool->compaction;

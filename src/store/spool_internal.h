@@ -109,6 +109,7 @@ struct compaction {
 	uint64_t credit;       /* bytes that may be copied for those that others wrote */
 	uint64_t turn_bytes;
 	uint32_t in_flight; /* MOVEs */
+	uint32_t writes;    /* frames and MOVEs that the writer has */
 	uint64_t in_flight_bytes;
 };
 
@@ -314,6 +315,9 @@ bool spool_index_writable(const struct spool *spool);
 /* --- spool_compact.c ----------------------------------------------------------------------------- */
 /* Copies what the budget allows now. */
 void spool_compact(struct spool *spool);
+/* To the writer, past the queue: nobody waits for a copy and nothing is ordered by it, so it has no number.
+ */
+void spool_compact_queue(struct spool *spool, struct spool_write *write);
 /* A write takes effect. */
 void spool_compact_wrote(struct spool *spool, const struct spool_write *write);
 void spool_compact_read(struct spool *spool, struct body_job *job); /* what it asked for; frees it */

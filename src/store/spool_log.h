@@ -14,7 +14,6 @@
 
 enum {
 	LOG_BATCH_OPS = 1024, /* of one group commit: IOV_MAX */
-	LOG_BATCH_BYTES = 16 * 1024 * 1024,
 	LOG_SPARES_MAX = 16,
 };
 

@@ -104,8 +104,12 @@ static int flush(struct spool_message *m)
 	buffer_init(&m->run, 0);
 	m->run_body_bytes = 0;
 	m->frames_in_flight++;
-	w->seq = ++m->spool->asked_seq;
-	writer_queue(&m->spool->writer, w);
+	if (m->moves) {
+		spool_compact_queue(m->spool, w);
+	} else {
+		w->seq = ++m->spool->asked_seq;
+		writer_queue(&m->spool->writer, w);
+	}
 	return 0;
 }
 

@@ -55,6 +55,10 @@ void write_submit(struct spool *spool, struct spool_write *write, uint64_t order
 	}
 	if (spool->note_count > 0 && write->kind != RECORD_NOTE)
 		spool_flush_notes(spool); /* company */
+	if (write->kind == RECORD_MOVE) {
+		spool_compact_queue(spool, write);
+		return;
+	}
 	write->seq = ++spool->asked_seq;
 	write->id = order_id;
 	spool_order_slot(spool, order_id)->last_write = write->seq;

@@ -18,49 +18,72 @@ static void move_all(struct list *from, struct list *to)
  * long. */
 enum { GATHER_WRITES = 6, GATHER_PART = 2, GATHER_MAX_US = 500 };
 
+/* A group commit in the making. */
+struct batch {
+	struct list writes;
+	uint32_t count;
+	size_t bytes;
+};
+
 struct group_time {
 	uint32_t writes;
 	int64_t took_us;
 };
 
-/* With the lock held: the writes of one group commit. */
-static uint32_t take_batch(struct spool_writer *writer, struct list *batch)
+/* With the lock held: more of a group commit, from this queue, up to these limits. A first one of any size.
+ */
+static void take(struct list *queue, struct batch *batch, uint32_t count, size_t bytes)
 {
-	size_t bytes = 0;
-
-	for (uint32_t count = 0; count < LOG_BATCH_OPS; count++) {
-		struct list *node = list_first(&writer->queue);
+	while (batch->count < count) {
+		struct list *node = list_first(queue);
 		if (node == NULL)
-			return count;
-		bytes += buffer_size(&container_of(node, struct spool_write, node)->run);
-		if (count > 0 && bytes > LOG_BATCH_BYTES)
-			return count;
+			return;
+		size_t more = buffer_size(&container_of(node, struct spool_write, node)->run);
+		if (batch->count > 0 && batch->bytes + more > bytes)
+			return;
 		list_remove(node);
-		list_add_last(batch, node);
+		list_add_last(&batch->writes, node);
+		batch->count++;
+		batch->bytes += more;
 	}
-	return LOG_BATCH_OPS;
+}
+
+/* With the lock held: the writes of one group commit. However long the queue, copies get on: else what they
+ * are to make room for would outgrow the files' budget. */
+static void take_batch(struct spool_writer *writer, struct batch *batch)
+{
+	bool both = !list_empty(&writer->queue);
+
+	take(&writer->copies, batch, both ? LOG_BATCH_OPS / 2 : LOG_BATCH_OPS,
+	     both ? writer->batch_bytes / 2 : writer->batch_bytes);
+	take(&writer->queue, batch, LOG_BATCH_OPS, writer->batch_bytes);
+}
+
+static bool nothing_queued(const struct spool_writer *writer)
+{
+	return list_empty(&writer->queue) && list_empty(&writer->copies);
 }
 
 uint32_t writer_step(struct spool_writer *writer)
 {
-	struct list batch;
+	struct batch batch = {.count = 0};
 
-	list_init(&batch);
+	list_init(&batch.writes);
 	pthread_mutex_lock(&writer->lock);
-	uint32_t count = take_batch(writer, &batch);
-	writer->busy = count > 0;
+	take_batch(writer, &batch);
+	writer->busy = batch.count > 0;
 	pthread_mutex_unlock(&writer->lock);
-	if (count == 0)
+	if (batch.count == 0)
 		return 0;
 
-	log_commit(&writer->log, &batch);
+	log_commit(&writer->log, &batch.writes);
 
 	pthread_mutex_lock(&writer->lock);
-	move_all(&batch, &writer->done);
+	move_all(&batch.writes, &writer->done);
 	writer->busy = false;
 	pthread_cond_signal(&writer->finished);
 	pthread_mutex_unlock(&writer->lock);
-	return count;
+	return batch.count;
 }
 
 static int64_t clock_us(void)
@@ -98,9 +121,9 @@ static void *run(void *argument)
 
 	for (;;) {
 		pthread_mutex_lock(&writer->lock);
-		while (list_empty(&writer->queue) && !writer->stopping)
+		while (nothing_queued(writer) && !writer->stopping)
 			pthread_cond_wait(&writer->asked, &writer->lock);
-		bool stop = writer->stopping && list_empty(&writer->queue);
+		bool stop = writer->stopping && nothing_queued(writer);
 		pthread_mutex_unlock(&writer->lock);
 		if (stop)
 			return NULL;
@@ -120,6 +143,7 @@ int writer_start(struct spool_writer *writer, bool threaded, void (*wake)(void *
 	pthread_cond_init(&writer->asked, NULL);
 	pthread_cond_init(&writer->finished, NULL);
 	list_init(&writer->queue);
+	list_init(&writer->copies);
 	list_init(&writer->done);
 	writer->wake = wake;
 	writer->wake_owner = owner;
@@ -136,8 +160,10 @@ void writer_stop(struct spool_writer *writer, bool abandon)
 	list_init(&left);
 	pthread_mutex_lock(&writer->lock);
 	writer->stopping = true;
-	if (abandon)
+	if (abandon) {
 		move_all(&writer->queue, &left);
+		move_all(&writer->copies, &left);
+	}
 	pthread_cond_signal(&writer->asked);
 	pthread_mutex_unlock(&writer->lock);
 	if (writer->threaded)
@@ -151,10 +177,10 @@ void writer_stop(struct spool_writer *writer, bool abandon)
 	pthread_cond_destroy(&writer->finished);
 }
 
-void writer_queue(struct spool_writer *writer, struct spool_write *write)
+static void queue_in(struct spool_writer *writer, struct list *queue, struct spool_write *write)
 {
 	pthread_mutex_lock(&writer->lock);
-	list_add_last(&writer->queue, &write->node);
+	list_add_last(queue, &write->node);
 	if (!writer->busy)
 		pthread_cond_signal(&writer->asked);
 	pthread_mutex_unlock(&writer->lock);
@@ -162,11 +188,21 @@ void writer_queue(struct spool_writer *writer, struct spool_write *write)
 		writer->wake(writer->wake_owner);
 }
 
+void writer_queue(struct spool_writer *writer, struct spool_write *write)
+{
+	queue_in(writer, &writer->queue, write);
+}
+
+void writer_queue_copy(struct spool_writer *writer, struct spool_write *write)
+{
+	queue_in(writer, &writer->copies, write);
+}
+
 void writer_take_done(struct spool_writer *writer, struct list *done, bool wait)
 {
 	pthread_mutex_lock(&writer->lock);
 	while (wait && writer->threaded && list_empty(&writer->done) &&
-	       (writer->busy || !list_empty(&writer->queue)))
+	       (writer->busy || !nothing_queued(writer)))
 		pthread_cond_wait(&writer->finished, &writer->lock);
 	move_all(&writer->done, done);
 	pthread_mutex_unlock(&writer->lock);

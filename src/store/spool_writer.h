@@ -12,7 +12,9 @@ struct spool_writer {
 	pthread_cond_t asked, finished;
 	pthread_t thread;
 	bool threaded, stopping, busy;
-	struct list queue; /* struct spool_write, in the order of their calls */
+	uint32_t batch_bytes; /* of one group commit, at most */
+	struct list queue;    /* struct spool_write, in the order of their calls */
+	struct list copies;   /* of compaction, likewise: see writer_queue_copy */
 	struct list done;
 	void (*wake)(void *owner);
 	void *wake_owner;
@@ -25,6 +27,9 @@ nodiscard int writer_start(struct spool_writer *writer, bool threaded, void (*wa
 void writer_stop(struct spool_writer *writer, bool abandon);
 
 void writer_queue(struct spool_writer *writer, struct spool_write *write);
+/* One of compaction's: does not wait behind what is queued, but has up to half of each group commit for
+ * itself, and all that others leave. In order among its like; not with others. */
+void writer_queue_copy(struct spool_writer *writer, struct spool_write *write);
 uint32_t
 writer_step(struct spool_writer *writer); /* one group commit; how many writes: 0, nothing was queued */
 /* Moves what is finished to the end of done, in order. wait: blocks until something is, or nothing is under

@@ -191,6 +191,89 @@ static void files_stay_within_the_budget_all_the_time(void **state)
 	space_close(&s);
 }
 
+/* Much more mail waits to be written than goes into one group commit, as on a disk that others keep busy. Of
+ * what is stored, three quarters end soon. */
+enum { DEEP = 200, DEEP_MESSAGES = 5000, DEEP_BATCH = 4096, LIFE_MAX = 300 };
+
+struct deep {
+	struct space *s;
+	struct rng rng;
+	uint64_t ends[2 * DEEP_MESSAGES + LIFE_MAX]; /* id of the message that ends behind so many others */
+	size_t count, under_way;
+};
+
+struct deep_commit {
+	struct deep *deep;
+	uint64_t id;
+};
+
+static void deep_done(void *owner, enum store_result result, enum store_reason reason)
+{
+	struct deep_commit *c = owner;
+
+	assert_int_equal(reason, STORE_REASON_NONE);
+	assert_int_equal(result, STORE_OK);
+	uint64_t *end = &c->deep->ends[c->deep->count++ + rng_below(&c->deep->rng, LIFE_MAX)];
+	while (*end != 0)
+		end++;
+	*end = c->id % 4 != 0 ? c->id : 0;
+	c->deep->under_way--;
+	free(c);
+}
+
+static void deep_post(struct deep *d, uint64_t id)
+{
+	static const char body[BODY_MAX];
+	static const uint32_t domain = 1;
+	struct store_recipient r;
+	struct store_envelope e = help_envelope(&r, &domain, 1, 1);
+	struct store_message *message;
+	struct deep_commit *c = malloc(sizeof(*c));
+	struct store *store = d->s->c.store;
+
+	assert_non_null(c);
+	*c = (struct deep_commit){.deep = d, .id = id};
+	assert_int_equal(store->ops->begin(store, 0, &message), 0);
+	assert_int_equal(store->ops->append(message, slice_make(body, churn_size(id))), 0);
+	store->ops->commit(message, id, &e, SLICE(""), deep_done, c);
+	d->under_way++;
+}
+
+static void end_at_once(struct space *s, uint64_t id)
+{
+	static const struct store_change change = {.state = STORE_DELIVERED, .reply = SLICE("250")};
+
+	s->c.store->ops->amend(s->c.store, id, 0, 0, &change, 1, 1, NULL, NULL);
+}
+
+static void a_long_queue_does_not_starve_compaction(void **state)
+{
+	struct space s = {.world = small_world()};
+	struct deep *d = calloc(1, sizeof(*d));
+	uint64_t id = 0, ended = 0;
+	double worst = 0;
+
+	(void)state;
+	assert_non_null(d);
+	rng_init(&d->rng, 6);
+	s.world->config.batch_bytes = DEEP_BATCH;
+	space_open(&s);
+	d->s = &s;
+	while (d->count < DEEP_MESSAGES) {
+		while (d->under_way < DEEP && id < DEEP_MESSAGES)
+			deep_post(d, ++id);
+		s.c.store->ops->poll(s.c.store);
+		for (; ended < d->count; ended++)
+			if (d->ends[ended] != 0)
+				end_at_once(&s, d->ends[ended]);
+		double part = (double)files_size(s.world->disk) / (double)budget(&s);
+		worst = part > worst ? part : worst;
+	}
+	assert_true(worst <= 1);
+	space_close(&s);
+	free(d);
+}
+
 /* Whatever is held, it is written once. */
 static void what_is_only_held_is_not_moved(void **state)
 {
@@ -456,6 +539,7 @@ int main(void)
 	    cmocka_unit_test(held_segments_stay_as_they_are),
 	    cmocka_unit_test(a_snapshot_is_of_one_instant),
 	    cmocka_unit_test(files_stay_within_the_budget_all_the_time),
+	    cmocka_unit_test(a_long_queue_does_not_starve_compaction),
 	    cmocka_unit_test(what_is_only_held_is_not_moved),
 	    cmocka_unit_test(a_drain_gives_space_back_as_it_goes),
 	    cmocka_unit_test(one_that_stays_does_not_hold_the_space_of_all),

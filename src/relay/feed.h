@@ -11,7 +11,6 @@
 #include "relay/members.h"
 
 enum {
-	FEED_NAME_MAX = 1024,
 	FEED_TARGETS_MAX = 64,	    /* addresses of all hosts of a destination */
 	FEED_CONNECTIONS_MAX = 200, /* open or opening: beyond any window */
 };
@@ -87,6 +86,7 @@ struct feed {
 	struct split split;	/* it refuses a whole message for one bad recipient: one at a time */
 	bool stuck;		/* something could not be begun (no memory, no names): look again soon */
 	bool changed;		/* lane state to be saved */
+	uint64_t saved_hash;	/* of its record as it was written last; 0: never */
 	char name[];		/* at most FEED_NAME_MAX with its end */
 };
 

@@ -16,6 +16,7 @@
 
 enum {
 	RELAY_CLOCK_JUMP_MS = 5000, /* less is no jump: clocks are slewed */
+	FEED_NAME_MAX = 1024,
 	RELAY_FEEDS_PER_TURN = 200, /* feeds that are run in one turn of the loop: the others in the next */
 };
 
@@ -78,6 +79,9 @@ struct relay {
 	uint32_t operations;	    /* store operations whose completion we await */
 	struct list admin_requests; /* administration that is under way */
 	struct timer save_timer;
+	uint32_t save_turn;			      /* 0..SAVE_TURNS - 1 */
+	char saved_feed[FEED_NAME_MAX];		      /* looked at last in this round; "": none yet */
+	char saved_domain[RELAY_DOMAIN_NAME_MAX + 1]; /* likewise */
 	struct sweep sweep;
 	struct ends ends;
 	struct outsides outside;

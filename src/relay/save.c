@@ -371,7 +371,11 @@ static void save_feed(struct feed *feed)
 
 	buffer_init(&record, 0);
 	if (lane_save(&feed->lane, relay->now.now_us, &record) == 0) {
-		put(relay, "lane/", feed->name, buffer_slice(&record));
+		/* A failed probe says what the one before said. */
+		uint64_t hash = map_hash(buffer_slice(&record), relay->feeds.seed);
+		if (hash != feed->saved_hash)
+			put(relay, "lane/", feed->name, buffer_slice(&record));
+		feed->saved_hash = hash;
 		feed->changed = false;
 	}
 	buffer_deinit(&record);
@@ -412,32 +416,93 @@ static void save_known(struct domain *domain)
 	buffer_deinit(&record);
 }
 
+static void save_feed_if_changed(struct feed *feed)
+{
+	if (feed->changed && feed->served_count > 0)
+		save_feed(feed);
+}
+
+static void save_domain_if_changed(struct domain *domain)
+{
+	struct relay *relay = domain->relay;
+
+	if (domain->flow_changed && !domain->removing && save_flow(domain, written, relay) != 0)
+		relay->save_failed = true;
+	known_serve(domain);
+	if (known_must_save(domain) && !domain->removing)
+		save_known(domain);
+	if (domain->destination_changed && domain_takes_mail(domain) &&
+	    save_domain(domain, written, relay) == 0)
+		domain->destination_changed = false;
+}
+
 void save_changes(struct relay *relay)
 {
-	list_each(node, &relay->feeds_by_name) {
-		struct feed *feed = container_of(node, struct feed, by_name);
-		if (feed->changed && feed->served_count > 0)
-			save_feed(feed);
+	list_each(node, &relay->feeds_by_name)
+		save_feed_if_changed(container_of(node, struct feed, by_name));
+	list_each(node, &relay->domains_by_name)
+		save_domain_if_changed(container_of(node, struct domain, by_name));
+}
+
+/* --- in turn: a tenth of all each second, so that fifty thousand do not come at once --- */
+
+/* How many of so many are the part of this turn. */
+static size_t part_of(const struct relay *relay, size_t count)
+{
+	size_t turn = relay->save_turn;
+
+	return (turn + 1) * count / SAVE_TURNS - turn * count / SAVE_TURNS;
+}
+
+static void save_some_feeds(struct relay *relay)
+{
+	size_t left = part_of(relay, relay->feeds.count);
+	struct tree_node *next = tree_after(&relay->feed_names, slice_of(relay->saved_feed));
+	struct feed *feed = next != NULL ? container_of(next, struct feed, name_order) : NULL;
+
+	for (; left > 0 && feed != NULL; left--) {
+		save_feed_if_changed(feed);
+		bool last = left == 1 || feed->by_name.next == &relay->feeds_by_name;
+		if (last)
+			(void)snprintf(relay->saved_feed, sizeof(relay->saved_feed), "%s", feed->name);
+		feed = last ? NULL : container_of(feed->by_name.next, struct feed, by_name);
 	}
-	list_each(node, &relay->domains_by_name) {
-		struct domain *domain = container_of(node, struct domain, by_name);
-		if (domain->flow_changed && !domain->removing && save_flow(domain, written, relay) != 0)
-			relay->save_failed = true;
-		known_serve(domain);
-		if (known_must_save(domain) && !domain->removing)
-			save_known(domain);
-		if (domain->destination_changed && domain_takes_mail(domain) &&
-		    save_domain(domain, written, relay) == 0)
-			domain->destination_changed = false;
+}
+
+static void save_some_domains(struct relay *relay)
+{
+	size_t left = part_of(relay, relay->domains.count);
+	struct tree_node *next = tree_after(&relay->domain_names, slice_of(relay->saved_domain));
+	struct domain *domain = next != NULL ? container_of(next, struct domain, name_order) : NULL;
+
+	for (; left > 0 && domain != NULL; left--) {
+		save_domain_if_changed(domain);
+		bool last = left == 1 || domain->by_name.next == &relay->domains_by_name;
+		if (last)
+			(void)snprintf(relay->saved_domain, sizeof(relay->saved_domain), "%s", domain->name);
+		domain = last ? NULL : container_of(domain->by_name.next, struct domain, by_name);
 	}
+}
+
+static void save_some(struct relay *relay)
+{
+	save_some_feeds(relay);
+	save_some_domains(relay);
+	if (++relay->save_turn < SAVE_TURNS)
+		return;
+	relay->save_turn = 0; /* from the first name on again */
+	relay->saved_feed[0] = relay->saved_domain[0] = '\0';
 }
 
 /* Which one was not written is not known: all are, once more. */
 static void mark_all(struct relay *relay)
 {
 	relay->save_failed = false;
-	list_each(node, &relay->feeds_by_name)
-		container_of(node, struct feed, by_name)->changed = true;
+	list_each(node, &relay->feeds_by_name) {
+		struct feed *feed = container_of(node, struct feed, by_name);
+		feed->changed = true;
+		feed->saved_hash = 0;
+	}
 	list_each(node, &relay->domains_by_name) {
 		struct domain *domain = container_of(node, struct domain, by_name);
 		domain->flow_changed = true;
@@ -451,12 +516,13 @@ static void save_fired(struct timer *timer)
 
 	if (relay->save_failed)
 		mark_all(relay);
-	save_changes(relay);
-	timer_set(&relay->timers, timer, relay->now.now_us + CLOCK_MS(SAVE_INTERVAL_MS));
+	save_some(relay);
+	timer_set(&relay->timers, timer, relay->now.now_us + CLOCK_MS(SAVE_INTERVAL_MS / SAVE_TURNS));
 }
 
 void save_start_timer(struct relay *relay)
 {
 	relay->save_timer.fire = save_fired;
-	timer_set(&relay->timers, &relay->save_timer, relay->now.now_us + CLOCK_MS(SAVE_INTERVAL_MS));
+	timer_set(&relay->timers, &relay->save_timer,
+		  relay->now.now_us + CLOCK_MS(SAVE_INTERVAL_MS / SAVE_TURNS));
 }

@@ -11,7 +11,10 @@
 
 #include "relay/domains.h"
 
-enum { SAVE_INTERVAL_MS = 10000 }; /* RECOVERY §1 */
+enum {
+	SAVE_INTERVAL_MS = 10000, /* RECOVERY §1: each is looked at so often */
+	SAVE_TURNS = 10,	  /* in so many parts */
+};
 
 /* Reads all; relay->ready is set when it is done. */
 void save_load_all(struct relay *relay);
@@ -23,7 +26,7 @@ void save_remove_domain(struct domain *domain, store_done *done, void *owner);
 void save_number(struct relay *relay, uint32_t number);
 /* Writes the domain's flow now; the same. */
 nodiscard int save_flow(struct domain *domain, store_done *done, void *owner);
-/* Writes what has changed of flows and lanes. */
+/* Writes all that has changed of flows and lanes, now. */
 void save_changes(struct relay *relay);
 void save_start_timer(struct relay *relay);
 

@@ -196,6 +196,13 @@ static void watched_walk(struct store *store, uint32_t domain, uint64_t after, s
 	watched.real->walk(store, domain, after, max, done, owner);
 }
 
+static void watched_put(struct store *store, struct slice key, struct slice value, store_done *done,
+			void *owner)
+{
+	watched.puts++;
+	watched.real->put(store, key, value, done, owner);
+}
+
 static size_t watched_credit(struct store_message *message, void (*room)(void *owner), void *owner)
 {
 	watched.room = watched.no_credit ? room : NULL;
@@ -207,6 +214,7 @@ struct watched_store *stage_watch(struct play *play)
 {
 	watched = (struct watched_store){.real = play->store->ops, .ops = *play->store->ops};
 	watched.ops.walk = watched_walk;
+	watched.ops.put = watched_put;
 	watched.ops.credit = watched_credit;
 	play->store->ops = &watched.ops;
 	return &watched;

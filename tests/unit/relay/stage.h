@@ -33,11 +33,11 @@ enum { STAGE_IDS_MAX = 16 };
 /* The held messages; returns how many. */
 size_t stage_ids(struct play *play, uint64_t ret_ids[STAGE_IDS_MAX]);
 
-/* The store's walks are counted, and its credit is in the hands of the test. */
+/* The store's walks and puts are counted, and its credit is in the hands of the test. */
 struct watched_store {
 	const struct store_ops *real;
 	struct store_ops ops;
-	uint32_t walks;
+	uint32_t walks, puts;
 	bool no_credit;
 	void (*room)(void *owner); /* whom to tell that there is credit again */
 	void *room_owner;

@@ -232,6 +232,11 @@ static void thousands_of_dead_lanes_are_probed_within_a_budget(void **state)
 	assert_in_range(dead_net->count - before, BUDGET_PROBES_PER_S * 18, BUDGET_PROBES_PER_S * 21);
 	list_each(node, &play->relay->feeds_by_name)
 		assert_in_range(container_of(node, struct feed, by_name)->lane.probe.failures, 2, 6);
+
+	/* A failed probe says what the one before said: nothing is written. */
+	struct watched_store *store = stage_watch(play);
+	pass_within_budget(play, 11, BUDGET_PROBES_PER_S + BUDGET_PROBES_BURST + 20);
+	assert_in_range(store->puts, 0, 20);
 	play_free(play);
 	free(dead_net);
 }

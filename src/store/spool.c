@@ -51,7 +51,8 @@ static void cannot_apply(struct spool *spool, struct spool_write *w, int error)
 	spool_die(spool, error == ERR_MEMORY ? "there was no memory to keep track of what was written"
 					     : "the index cannot be read");
 	w->result = STORE_UNKNOWN;
-	w->reason = error == ERR_MEMORY ? STORE_REASON_MEMORY : STORE_REASON_IO;
+	spool->broken_by = error == ERR_MEMORY ? STORE_REASON_MEMORY : STORE_REASON_IO;
+	w->reason = spool->broken_by;
 }
 
 static int extend(struct spool *spool, const struct spool_write *w)
@@ -243,10 +244,10 @@ static void spool_space(struct store *store, struct store_space *ret_space)
 	log_look_at_space(log, &space);
 	*ret_space = (struct store_space){
 	    .free_bytes = space.free_bytes,
-	    .full = space.full,
+	    .full = space.full || spool_checkpoint_holds_up(spool),
 	    .reserve_gone = space.reserve_gone,
 	    .failed = died_of == NULL ? STORE_REASON_NONE
-		      : spool->broken ? STORE_REASON_MEMORY
+		      : spool->broken ? spool->broken_by
 				      : STORE_REASON_IO,
 	    .why = died_of != NULL ? died_of : "",
 	};
@@ -379,6 +380,7 @@ static void set_defaults(struct spool_config *c)
 	c->checkpoint_bytes = c->checkpoint_bytes != 0 ? c->checkpoint_bytes : 16 * mib;
 	c->reserve_bytes = c->reserve_bytes != 0 ? c->reserve_bytes : 64 * (uint64_t)mib;
 	c->slack_bytes = c->slack_bytes != 0 ? c->slack_bytes : 512 * (uint64_t)mib;
+	c->overlay_bytes = c->overlay_bytes != 0 ? c->overlay_bytes : 32 * mib;
 	c->memory_bytes = c->memory_bytes != 0 ? c->memory_bytes : 64 * (uint64_t)mib;
 	c->index_map_bytes = c->index_map_bytes != 0 ? c->index_map_bytes : 256 * 1024 * (uint64_t)mib;
 	c->spares_max = c->spares_max != 0 ? c->spares_max : 3;
@@ -395,6 +397,7 @@ static void only_look(struct spool *spool)
 	spool_die(spool, "it is only looked at");
 	spool->reported_dead = true;
 	spool->broken = true;
+	spool->broken_by = STORE_REASON_IO;
 }
 
 static int start(struct spool *spool, char ret_message[SPOOL_MESSAGE_SIZE])

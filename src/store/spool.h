@@ -80,6 +80,9 @@ struct spool_config {
 	uint32_t checkpoint_bytes; /* 16 MiB of log from one checkpoint to the next */
 	uint64_t reserve_bytes;	   /* 64 MiB; also: with less space free than this, no new message. 1: none */
 	uint64_t slack_bytes; /* 512 MiB: files may take twice what lives and this before compaction begins */
+	/* 32 MiB: of changes in memory, then a checkpoint is due; no new message is begun while a failed one
+	 * waits behind that much. At four times as much, end records are dropped (dropped_ends). */
+	uint64_t overlay_bytes;
 	uint64_t memory_bytes;	  /* 64 MiB: bodies on their way to the log, all messages together */
 	uint64_t index_map_bytes; /* 256 GiB: largest size of the index; address space, not memory */
 	uint32_t spares_max;	  /* 3: freed segments kept for reuse */
@@ -98,7 +101,7 @@ bool spool_work(struct store *store);
 /* What the spool takes and does, for status and tests. */
 struct spool_state {
 	uint64_t segments, file_bytes, live_bytes; /* of the log */
-	uint64_t checkpoints, freed_segments, moved_messages, dropped_notes;
+	uint64_t checkpoints, freed_segments, moved_messages, dropped_notes, dropped_ends;
 	uint64_t free_bytes;		      /* of the file system, when last asked */
 	uint64_t records[SPOOL_RECORD_KINDS]; /* read at the start, by kind (spool_record.h) */
 	bool full, dead;

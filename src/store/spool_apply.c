@@ -95,6 +95,13 @@ static int record_end(struct spool *spool, const struct store_end *end)
 		return error;
 	if (end->ended_ms > spool->wall_ms)
 		spool->wall_ms = end->ended_ms;
+	/* While the index cannot be written, memory is for what must not be forgotten. */
+	if (spool->checkpoint_failed &&
+	    spool->active->arena.used_bytes >= OVERLAY_ENDS * spool->config.overlay_bytes) {
+		spool->end_seq++;
+		spool->state.dropped_ends++;
+		return 0;
+	}
 	return overlay_add_end(spool->active, end->ended_ms, ++spool->end_seq, buffer_slice(&spool->scratch));
 }
 

@@ -6,15 +6,36 @@
 
 static const int64_t end_kept_ms = INT64_C(30) * 24 * 3600 * 1000;
 
+enum {
+	RETRY_ROOM_BYTES = 1024 * 1024, /* so much more room is there: one that failed is tried again */
+	RETRY_REFUSALS = 16,		/* or so many messages were not begun for its sake */
+};
+
+/* Without more log, more room or more senders it would but fail again. */
+static bool retry_is_due(const struct spool *spool)
+{
+	uint64_t free_bytes = atomic_load(&spool->writer.log.free_bytes);
+
+	return free_bytes >= spool->failed_free_bytes + RETRY_ROOM_BYTES ||
+	       spool->refused_begins >= RETRY_REFUSALS;
+}
+
 /* By the log to be read at a start, by the memory taken, and by the space that only a checkpoint gives back:
  * all the more when there is none left. */
 bool spool_checkpoint_due(const struct spool *spool)
 {
-	bool full = atomic_load(&spool->writer.log.full);
-	uint64_t limit = full ? spool->config.checkpoint_bytes / 16 : spool->config.checkpoint_bytes;
+	bool hurry = atomic_load(&spool->writer.log.full) && !spool->checkpoint_failed;
+	uint64_t limit = hurry ? spool->config.checkpoint_bytes / 16 : spool->config.checkpoint_bytes;
 
-	return spool->since_checkpoint >= limit || spool->dead_bytes >= 4 * limit ||
-	       spool->active->arena.used_bytes >= OVERLAY_BYTES;
+	if (spool->since_checkpoint >= limit || spool->dead_bytes >= 4 * limit)
+		return true;
+	return spool->checkpoint != NULL ? retry_is_due(spool)
+					 : spool->active->arena.used_bytes >= spool->config.overlay_bytes;
+}
+
+bool spool_checkpoint_holds_up(const struct spool *spool)
+{
+	return spool->checkpoint_failed && spool->active->arena.used_bytes >= spool->config.overlay_bytes;
 }
 
 bool spool_index_writable(const struct spool *spool)
@@ -133,6 +154,7 @@ void spool_checkpoint_begin(struct spool *spool)
 		forget_rows(spool, job);
 	}
 	spool->checkpoint = NULL;
+	spool->refused_begins = 0;
 	spool->checkpointing = true;
 	spool->since_checkpoint = 0;
 	spool->dead_bytes = 0;
@@ -161,11 +183,14 @@ void spool_checkpoint_finish(struct spool *spool, struct checkpoint *job)
 		/* Nothing is lost: the log has it all. Without space it is tried again, else the disk is
 		 * failing. */
 		spool->checkpoint = job;
+		spool->checkpoint_failed = true;
+		spool->failed_free_bytes = atomic_load(&spool->writer.log.free_bytes);
 		if (job->error != ERR_LIMIT && job->error != ERR_MEMORY)
 			spool_die(spool, job->error == ERR_CORRUPT ? "the index is damaged"
 								   : "the index cannot be written");
 		return;
 	}
+	spool->checkpoint_failed = false;
 	mark_gone(spool, job);
 	overlay_free(spool->frozen);
 	spool->frozen = NULL;

@@ -22,8 +22,8 @@ enum {
 	NOTES_MAX = 4096,  /* refusals at the door that wait to be written: more are dropped and counted */
 	NOTES_BATCH = 256, /* so many are written without waiting for company */
 	SPOOL_READ_MAX = BODY_BYTES_MAX,
-	UNREADABLE_MAX = 256,		  /* entries of the index that are remembered as such */
-	OVERLAY_BYTES = 32 * 1024 * 1024, /* memory of the overlay that makes a checkpoint due */
+	UNREADABLE_MAX = 256, /* entries of the index that are remembered as such */
+	OVERLAY_ENDS = 4,     /* end records are dropped when the overlay takes so many times overlay_bytes */
 };
 
 struct spool;
@@ -145,6 +145,9 @@ struct spool {
 
 	struct overlay *active, *frozen;
 	struct checkpoint *checkpoint; /* that did not succeed, to be tried again */
+	bool checkpoint_failed;	       /* the last one, for want of room or memory */
+	uint64_t failed_free_bytes;    /* in the file system then */
+	unsigned refused_begins;       /* since then */
 	struct segment_table segments;
 	struct counts counts;
 	struct store_totals totals; /* but for queued */
@@ -156,6 +159,7 @@ struct spool {
 	uint64_t dead_bytes;		     /* of bodies that ended since the last checkpoint */
 	uint64_t unreadable[UNREADABLE_MAX]; /* ids of entries of the index that make no sense, told once */
 	size_t unreadable_count;	     /* more than these are not remembered */
+	enum store_reason broken_by;	     /* MEMORY or IO, when broken */
 	bool checkpointing, rebuilding, recovering, broken, reported_dead, reported_full, closing;
 
 	struct list reads, messages, rooms;
@@ -280,6 +284,8 @@ struct body_job *spool_body_take(struct spool *spool, bool wait); /* NULL: none 
 
 /* --- spool_checkpoint.c -------------------------------------------------------------------------- */
 bool spool_checkpoint_due(const struct spool *spool);
+/* The index cannot be written, and what waits for it takes as much memory as new mail may take. */
+bool spool_checkpoint_holds_up(const struct spool *spool);
 void spool_checkpoint_begin(struct spool *spool); /* gives the keeper a job; does nothing without memory */
 void spool_checkpoint_finish(struct spool *spool, struct checkpoint *job);
 nodiscard int spool_checkpoint_now(struct spool *spool); /* at start and end; waits */

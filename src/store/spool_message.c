@@ -50,6 +50,12 @@ int spool_begin(struct store *store, uint64_t size_hint_bytes, struct store_mess
 
 	if (spool_dead(spool))
 		return ERR_IO;
+	if (spool_checkpoint_holds_up(spool)) {
+		spool->refused_begins++;
+		log_check_space(log);
+		spool_wake(spool);
+		return ERR_LIMIT;
+	}
 	/* That little is left may have been seen by somebody who only looked. */
 	if (atomic_load(&log->full) || atomic_load(&log->free_bytes) < spool->config.reserve_bytes)
 		log_check_space(log);

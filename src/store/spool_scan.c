@@ -225,7 +225,7 @@ static int intermediate_checkpoint(struct recovery *r, const struct record *next
 	index_read_end(spool->index);
 	int error = spool_checkpoint_now(spool);
 	int again = index_read_begin(spool->index);
-	return error != 0 ? error : again;
+	return error != 0 && error != ERR_LIMIT ? error : again; /* no room: it is tried again later */
 }
 
 static int read_records(struct recovery *r, uint64_t offset)

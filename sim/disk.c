@@ -65,6 +65,7 @@ struct disk {
 	struct open_file files[DISK_FILES];
 	uint64_t limit_bytes;
 	uint64_t calls, fail_at, stop_at;
+	uint64_t removed_open;
 	int error_number;
 	bool forever, short_write, fail_reads, stopped;
 	struct disk *frozen; /* the disk as it was when it stopped */
@@ -547,6 +548,19 @@ static int disk_rename(void *context, const char *from, const char *to)
 	return 0;
 }
 
+uint64_t disk_removed_open(const struct disk *disk)
+{
+	return disk->removed_open;
+}
+
+static bool is_open(const struct disk *disk, int inode)
+{
+	for (size_t i = 0; i < DISK_FILES; i++)
+		if (disk->files[i].inode == inode)
+			return true;
+	return false;
+}
+
 static int disk_unlink(void *context, const char *name)
 {
 	struct disk *disk = context;
@@ -559,6 +573,7 @@ static int disk_unlink(void *context, const char *name)
 	if (error != 0)
 		return error;
 	c.inode = n->inode;
+	disk->removed_open += is_open(disk, n->inode);
 	(void)snprintf(c.from, sizeof(c.from), "%s", name);
 	change(disk, c);
 	return 0;

@@ -57,6 +57,9 @@ bool disk_stopped(const struct disk *disk);
 void disk_fail_reads(struct disk *disk, bool fail);
 void disk_set_limit(struct disk *disk, uint64_t limit_bytes);
 uint64_t disk_used(const struct disk *disk);
+/* Files so far that were removed while somebody had them open: the last to close one waits for the file
+ * system to give its blocks back. */
+uint64_t disk_removed_open(const struct disk *disk);
 
 /* For tests that damage files: the content as the program sees it, durable at once. NULL: no such file. */
 char *disk_bytes(struct disk *disk, const char *name, size_t *ret_size);

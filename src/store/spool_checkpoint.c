@@ -127,8 +127,13 @@ static void forget_rows(struct spool *spool, const struct checkpoint *job)
 {
 	for (size_t i = 0; i < spool->segments.count; i++)
 		spool->segments.rows[i].dirty = false;
-	for (size_t i = 0; i < job->freed_count; i++)
-		segments_find(&spool->segments, job->freed[i])->leaving = true;
+	for (size_t i = 0; i < job->freed_count; i++) {
+		struct segment *s = segments_find(&spool->segments, job->freed[i]);
+		s->leaving = true;
+		/* Before the keeper removes the file: closing one that is removed gives its blocks back,
+		 * which takes long. */
+		segments_close_file(&spool->segments, s);
+	}
 	for (size_t i = 0; i < job->dropped_count; i++)
 		segments_drop(&spool->segments, job->dropped[i]);
 }

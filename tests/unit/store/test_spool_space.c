@@ -311,6 +311,25 @@ static void a_drain_gives_space_back_as_it_goes(void **state)
 	space_close(&s);
 }
 
+/* Closing the last descriptor of a removed file gives its blocks back, on the thread that closes. */
+static void what_a_drain_has_read_is_closed_before_it_is_removed(void **state)
+{
+	struct space s = {.world = small_world()};
+	enum { HELD = 1000 };
+
+	(void)state;
+	space_open(&s);
+	for (uint64_t id = 1; id <= HELD; id++)
+		store_sized(&s, id, 1, churn_size(id));
+	for (uint64_t id = 1; id <= HELD; id++) {
+		check_sized(&s, id, churn_size(id));
+		end_message(&s, id);
+	}
+	assert_true(spool_of(s.c.store)->state.freed_segments > 0);
+	assert_int_equal(disk_removed_open(s.world->disk), 0);
+	space_close(&s);
+}
+
 /* Nine lanes of ten drain, mixed with one that does not. */
 static void one_that_stays_does_not_hold_the_space_of_all(void **state)
 {
@@ -542,6 +561,7 @@ int main(void)
 	    cmocka_unit_test(a_long_queue_does_not_starve_compaction),
 	    cmocka_unit_test(what_is_only_held_is_not_moved),
 	    cmocka_unit_test(a_drain_gives_space_back_as_it_goes),
+	    cmocka_unit_test(what_a_drain_has_read_is_closed_before_it_is_removed),
 	    cmocka_unit_test(one_that_stays_does_not_hold_the_space_of_all),
 	    cmocka_unit_test(idle_it_does_nothing),
 	    cmocka_unit_test(a_lone_end_outlives_its_neighbours),

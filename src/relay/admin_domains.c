@@ -106,6 +106,7 @@ static void take_back(struct domain_request *r, struct domain *domain, int error
 {
 	struct relay *relay = r->request.relay;
 
+	relay->adding_failed = true;
 	domain->removing = true;
 	r->error = error;
 	(void)snprintf(r->outcome, sizeof(r->outcome), "%s", why);
@@ -124,6 +125,7 @@ static void written(void *owner, enum store_result result, enum store_reason rea
 	if (domain != NULL)
 		domain->puts--;
 	if (result == STORE_OK) {
+		relay->adding_failed = false;
 		admin_request_finish(&r->request, 0, "%s", r->outcome);
 		return;
 	}

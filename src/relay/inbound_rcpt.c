@@ -41,6 +41,9 @@ void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipi
 		reply_set(ret_reply, 451, "4.3.5", "%s is being changed here, try again later", domain->name);
 	else if (recipient->domain.size == 0)
 		reply_set(ret_reply, 451, "4.3.5", "no domain is served here yet, try again later");
+	else if (relay->adding_failed)
+		reply_set(ret_reply, 451, "4.3.0",
+			  "a domain could not be written down here, try again later");
 	else
 		reply_set(ret_reply, 550, "5.7.1", "relaying denied: %.*s is not served here",
 			  SLICE_ARG(slice_upto(recipient->domain, 255)));

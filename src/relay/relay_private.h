@@ -87,7 +87,8 @@ struct relay {
 	struct outsides outside;
 	uint64_t backup; /* id of the snapshot that is taken or held; 0: none */
 	struct timer backup_timer;
-	bool save_failed; /* something of the state could not be written: all of it is, at the next round */
+	bool save_failed;   /* something of the state could not be written: all of it is, at the next round */
+	bool adding_failed; /* a domain could not be written down: who sends to an unknown one may be right */
 };
 
 /* At the entry of each event from a port. */

@@ -78,6 +78,7 @@ class Relay:
         self.data = os.path.join(folder, 'data')
         self.log_path = os.path.join(folder, 'relay.log')
         self.options = options
+        self.environment = None  # that of the test
         self.port = free_port()
         self.process = None
         self.banner = ''
@@ -86,7 +87,8 @@ class Relay:
         with open(self.log_path, 'ab') as log:
             self.process = subprocess.Popen(
                 [BINARY, 'serve', '--data', self.data, '--listen', '127.0.0.1:%d' % self.port,
-                 '--hostname', 'relay.example.org', *self.options], stdout=subprocess.PIPE, stderr=log)
+                 '--hostname', 'relay.example.org', *self.options], stdout=subprocess.PIPE, stderr=log,
+                env=self.environment)
         self.banner = ''
         timer = threading.Timer(START_S, self.process.kill)
         timer.start()
@@ -423,9 +425,9 @@ def stuffed(content):
     return re.sub(rb'(?m)^\.', b'..', content) + b'.\r\n'
 
 
-def send_smtplib(relay, content, sender='alice@example.net', recipients=('bob@example.com',), options=()):
+def send_smtplib(relay, content, sender='alice@example.net', recipients=('bob@example.com',), options=(), timeout=60):
     """Returns the reply to the final dot; raises what smtplib raises."""
-    with smtplib.SMTP('127.0.0.1', relay.port, local_hostname='sender.example.net', timeout=60) as s:
+    with smtplib.SMTP('127.0.0.1', relay.port, local_hostname='sender.example.net', timeout=timeout) as s:
         s.ehlo()
         code, text = s.mail(sender, list(options))
         if code != 250:

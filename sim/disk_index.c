@@ -17,10 +17,12 @@ static void file_path(const struct disk_index *index, const char *name, char to[
 
 int disk_index_init(struct disk_index *index)
 {
-	const char *memory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	const char *folder = getenv("RESTANTE_INDEX_FOLDER");
 
+	if (folder == NULL)
+		folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 	*index = (struct disk_index){.copy = NULL};
-	(void)snprintf(index->path, sizeof(index->path), "%s/restante-index-XXXXXX", memory);
+	(void)snprintf(index->path, sizeof(index->path), "%s/restante-index-XXXXXX", folder);
 	return mkdtemp(index->path) != NULL ? 0 : -1;
 }
 

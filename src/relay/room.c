@@ -8,6 +8,8 @@
 enum {
 	LOOK_S = 10,		  /* between two looks at the store */
 	LOOK_WHEN_ASKED_S = 1,	  /* the same while senders come */
+	LOOK_PART = 64,		  /* and after so much of the capacity was received, */
+	LOOK_BYTES = 8 << 20,	  /* or so many bytes: others may have taken the rest meanwhile */
 	CHECK_BYTES = 256 * 1024, /* of a message, between two looks at its shares */
 };
 
@@ -174,9 +176,18 @@ void room_start(struct relay *relay)
 
 /* --- senders ------------------------------------------------------------------------------------- */
 
+static bool look_is_due(const struct relay *relay)
+{
+	const struct room *r = &relay->room;
+	uint64_t part = r->space.capacity_bytes / LOOK_PART;
+
+	return relay->now.now_us >= r->looked_us + CLOCK_SECONDS(LOOK_WHEN_ASKED_S) ||
+	       (part > 0 && r->received_bytes >= (part < LOOK_BYTES ? part : LOOK_BYTES));
+}
+
 enum share_answer room_ask(struct relay *relay, struct domain *domain, uint64_t size_bytes)
 {
-	if (relay->now.now_us >= relay->room.looked_us + CLOCK_SECONDS(LOOK_WHEN_ASKED_S))
+	if (look_is_due(relay))
 		look(relay);
 	enum share_answer answer = ask(relay, domain->number, domain->share_percent, size_bytes);
 	if (answer != SHARE_ROOM) {

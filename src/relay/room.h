@@ -1,7 +1,7 @@
 /* The room in the store: who may still bring mail, what is warned of, and when it will be full.
  *
- * The store is asked every 10 s, and once a second while senders come. In between it is counted what comes
- * in: what was received, and what was announced (SIZE=) by those who are being received.
+ * The store is asked every 10 s, and once a second while senders come, or each 8 MiB. In between it is
+ * counted what comes in: what was received, and what was announced (SIZE=) by those who are being received.
  */
 #ifndef RELAY_ROOM_H
 #define RELAY_ROOM_H

@@ -111,6 +111,24 @@ static void the_largest_is_refused_and_the_others_are_not(void **state)
 	play_free(play);
 }
 
+/* Within one second: the store is looked at again after some mail, too. */
+static void what_others_take_is_seen_at_once(void **state)
+{
+	struct play *play = begin();
+	struct peer *peer = greet(play);
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		assert_true(starts(mail(play, peer, "", "b@down.example"), "250"));
+	ram_store_limit(play->store, 14 * BODY);
+	int more = 0;
+	while (more < 4 && starts(mail(play, peer, "", "b@down.example"), "250"))
+		more++;
+	assert_true(more <= 1);
+	assert_true(starts(mail(play, peer, "", "b@other.example"), "250"));
+	play_free(play);
+}
+
 static void only_that_recipient_of_several(void **state)
 {
 	struct play *play = begin();
@@ -333,6 +351,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_largest_is_refused_and_the_others_are_not),
+	    cmocka_unit_test(what_others_take_is_seen_at_once),
 	    cmocka_unit_test(only_that_recipient_of_several),
 	    cmocka_unit_test(the_size_announced_counts),
 	    cmocka_unit_test(a_message_that_outgrows_the_share_is_refused_at_its_end),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "relay/domains.h"
+#include "relay/ending.h"
 #include "relay/feed.h"
 
 /* --- the clock --- */
@@ -123,16 +124,6 @@ static bool grace_over(const struct relay *relay, const struct store_recipient *
 
 /* --- what ends --- */
 
-static void log_expired(const struct relay *relay, const struct store_entry *entry,
-			const struct store_recipient *r)
-{
-	log_event(relay->ports.log, LOG_LEVEL_WARN, "end", entry->id, "",
-		  LOG_TEXT("from", entry->envelope.reverse_path), LOG_TEXT("to", r->forward_path),
-		  LOG_NUMBER("delay_ms", relay->now.wall_ms - entry->envelope.arrival_ms),
-		  LOG_TEXT("dsn", SLICE("4.4.7")), LOG_TEXT("status", SLICE("expired")),
-		  LOG_TEXT("reply", r->last_reply));
-}
-
 static void add_expired(const struct domain *domain, const struct store_recipient *r, uint32_t index,
 			struct store_change *change)
 {
@@ -166,25 +157,20 @@ static void amend(struct relay *relay, const struct store_entry *entry, const st
 
 static void expire(struct domain *domain, const struct store_entry *entry)
 {
-	struct relay *relay = domain->relay;
 	const struct store_envelope *e = &entry->envelope;
 	uint32_t count = 0;
 	struct store_change *changes;
 
-	if (queue_sends(domain, entry->id)) /* its result is about to be known */
+	if (queue_sends(domain, entry->id)) /* its result is about to be known, or it is ending */
 		return;
 	changes = calloc(e->recipient_count, sizeof(*changes));
 	for (uint32_t i = 0; i < e->recipient_count && changes != NULL; i++) {
 		if (!expires(domain, entry, &e->recipients[i]))
 			continue;
 		add_expired(domain, &e->recipients[i], i, &changes[count++]);
-		log_expired(relay, entry, &e->recipients[i]);
 	}
-	if (count > 0) {
-		queue_forget(domain, entry->id);
-		amend(relay, entry, changes, count);
-		relay->counters.expired_recipients += count;
-	}
+	if (count > 0)
+		(void)ending_begin(domain, entry, changes, count);
 	free(changes);
 }
 

@@ -132,6 +132,7 @@ void inbound_free(struct inbound *in)
 	if (in->commit != NULL)
 		commit_orphan(in->commit);
 	in_session_cancel(in);
+	inbound_spf_forget(in);
 	if (in->message != NULL)
 		relay->ports.store->ops->abort(in->message, NULL, NULL);
 	room_close(in);
@@ -210,6 +211,8 @@ static void check_recipient(struct inbound *in)
 	/* What is refused for want of room must not take room. */
 	if (!reply_positive(&reply) && reply.code != 452)
 		note_refusal(in, recipient, &reply);
+	if (reply_positive(&reply))
+		inbound_spf_ask(in);
 	smtp_server_answer(in->server, &reply, inbound_now_us(in));
 }
 
@@ -258,6 +261,7 @@ static void give_up_message(struct inbound *in)
 	if (in->message != NULL)
 		in->relay->ports.store->ops->abort(in->message, NULL, NULL);
 	in->message = NULL;
+	inbound_spf_forget(in);
 	room_close(in);
 	set_credit(in, true);
 }
@@ -282,6 +286,12 @@ static bool take_body(struct inbound *in)
 	return !in->no_credit;
 }
 
+void inbound_commit(struct inbound *in)
+{
+	room_close(in);
+	commit_start(in);
+}
+
 static void take_message(struct inbound *in)
 {
 	if (in->message == NULL) {
@@ -293,8 +303,8 @@ static void take_message(struct inbound *in)
 		answer(in, 554, "5.4.6", "more than 100 Received fields: this message goes in a circle");
 		return;
 	}
-	room_close(in);
-	commit_start(in);
+	if (!inbound_spf_await(in))
+		inbound_commit(in);
 }
 
 static void hint(struct inbound *in)
@@ -329,6 +339,7 @@ static bool act(struct inbound *in, enum smtp_server_action action)
 	case SMTP_SERVER_WAIT:
 		return false;
 	case SMTP_SERVER_CHECK_MAIL:
+		inbound_spf_forget(in);
 		answer(in, 250, "2.1.0", "ok");
 		return true;
 	case SMTP_SERVER_CHECK_RCPT:
@@ -400,7 +411,7 @@ static bool finish_turn(struct inbound *in)
 	 * read: it waits in TCP. */
 	struct net *net = in->relay->ports.net;
 	bool unread = in->conn != NULL && net->ops->unsent(in->conn) > UNSENT_MAX_BYTES;
-	bool busy = in->commit != NULL || in->waits.state != IN_SESSION_NONE;
+	bool busy = in->commit != NULL || in->spf.awaited || in->waits.state != IN_SESSION_NONE;
 	pause_reading(in, unread || in->no_credit || buffer_size(&in->input) > 0 || busy);
 	timer_set(&in->relay->timers, &in->timer, deadline_us(in));
 	return false;
@@ -472,6 +483,10 @@ static void on_closed(void *owner, enum net_end end, const char *detail)
 	relay_enter(in->relay);
 	in->conn = NULL;
 	buffer_reset(&in->input);
+	if (in->spf.awaited) { /* a message that came whole is kept */
+		inbound_spf_forget(in);
+		inbound_commit(in);
+	}
 	smtp_server_client_gone(in->server);
 	in->closing = true;
 	inbound_run(in);

@@ -37,7 +37,13 @@ struct inbound {
 	int take_error;		       /* of the store, while it came: refused at the end */
 	uint64_t body_bytes;
 	struct header_scan scan;
-	struct commit *commit;	 /* awaited */
+	struct commit *commit; /* awaited */
+	struct {
+		bool asked, pass;
+		bool awaited; /* the message is whole and waits for the answer */
+		struct spf_query *query;
+		struct timer timer;
+	} spf;			 /* of the transaction's reverse-path */
 	struct in_session waits; /* for what the server says of a message that is stored */
 	bool closing;		 /* everything was said; net closes after the flush */
 	struct timer timer;
@@ -48,6 +54,16 @@ void inbound_new(struct relay *relay, struct net_conn *conn);
 int64_t inbound_now_us(const struct inbound *in);
 void inbound_free(struct inbound *in); /* at once; a commit under way goes on without it */
 void inbound_run(struct inbound *in);  /* steps the machine as far as it goes */
+
+/* The message is whole, and all is known that its envelope needs. */
+void inbound_commit(struct inbound *in);
+
+/* --- inbound_spf.c --- */
+
+void inbound_spf_ask(struct inbound *in); /* once for each transaction */
+void inbound_spf_forget(struct inbound *in);
+/* True: inbound_commit is called when the answer is there, or after SPF_PATIENCE_MS. */
+bool inbound_spf_await(struct inbound *in);
 
 /* --- inbound_rcpt.c --- */
 

@@ -127,7 +127,8 @@ static int copy_envelope(struct commit *c, struct inbound *in)
 	struct store_envelope *e = &c->envelope;
 
 	e->flags = (t->smtputf8 ? STORE_SMTPUTF8 : 0u) | (t->ret_full ? STORE_RET_FULL : 0u) |
-		   (t->ret_hdrs ? STORE_RET_HDRS : 0u) | (in->tls ? STORE_TLS : 0u);
+		   (t->ret_hdrs ? STORE_RET_HDRS : 0u) | (in->tls ? STORE_TLS : 0u) |
+		   (in->spf.pass ? STORE_SPF_PASS : 0u);
 	e->body = t->body_8bitmime ? STORE_BODY_8BITMIME : STORE_BODY_7BIT;
 	e->arrival_ms = c->relay->now.wall_ms;
 	if (arena_copy(&c->arena, t->reverse_path, &e->reverse_path) != 0 ||

@@ -48,6 +48,7 @@ enum known_note_state {
 };
 struct known_note {
 	struct outbound *out;
+	bool ends; /* refused for good: see ending.h */
 	enum known_note_state state;
 	struct ledger_entry entry;
 };

@@ -721,6 +721,24 @@ void queue_forget(struct domain *domain, uint64_t id)
 	queue_tell(domain);
 }
 
+struct item *queue_lock(struct domain *domain, const struct store_entry *entry)
+{
+	struct queue *queue = &domain->queue;
+
+	queue_forget(domain, entry->id);
+	if (find_item(queue, entry->id) != NULL)
+		return NULL;
+	struct item *item = item_new(domain, entry->id, &entry->envelope, entry->body_bytes, 0);
+	if (item != NULL &&
+	    map_insert(&queue->items, &item->by_id, slice_make(item->id_key, sizeof(item->id_key))) != 0) {
+		free(item);
+		return NULL;
+	}
+	if (item != NULL)
+		item->look_again = true; /* other recipients of it may be due meanwhile */
+	return item;
+}
+
 void queue_finish(struct item *item, int64_t due_ms)
 {
 	struct domain *domain = item->domain;

@@ -127,6 +127,9 @@ void queue_defer(struct item *item);
 void queue_forget(struct domain *domain, uint64_t id);
 /* Is it in transit? */
 bool queue_sends(const struct domain *domain, uint64_t id);
+/* Takes the message of the entry as if to send it, with no recipient: nothing of it is begun until
+ * queue_finish. NULL: it is in transit, or no memory. */
+struct item *queue_lock(struct domain *domain, const struct store_entry *entry);
 /* Its results are in the store. due_ms: earliest back-off among its recipients, or INT64_MAX when all have
  * ended. */
 void queue_finish(struct item *item, int64_t due_ms);

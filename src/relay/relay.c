@@ -1,3 +1,5 @@
+#include "relay/ending.h"
+#include "relay/notify.h"
 #include "relay/relay.h"
 
 #include <stdlib.h>
@@ -56,6 +58,8 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 	list_init(&relay->inbounds);
 	list_init(&relay->buried);
 	list_init(&relay->admin_requests);
+	list_init(&relay->notifies);
+	list_init(&relay->ending_list);
 	save_load_all(relay);
 	return relay;
 }
@@ -93,6 +97,8 @@ void relay_free(struct relay *relay)
 		return;
 	admin_cancel_all(relay);
 	free_inbounds(relay);
+	notify_free_all(relay);
+	ending_free_all(relay);
 	free_feeds(relay);
 	free_domains(relay);
 	check(relay->feeds.count == 0);

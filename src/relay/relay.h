@@ -17,6 +17,7 @@
 #include "port/log.h"
 #include "port/net.h"
 #include "port/resolver.h"
+#include "port/spf.h"
 #include "port/store.h"
 #include "proto/smtp_client.h"
 #include "proto/smtp_server.h"
@@ -60,6 +61,8 @@ struct relay_ports {
 	struct resolver *resolver;
 	struct log *log;
 	uint64_t seed; /* of jitter and hash tables; the daemon takes it from the system */
+	/* Who may send for a domain; NULL: nobody is known to, and no sender is ever notified. */
+	struct spf *spf;
 };
 
 struct relay;

@@ -23,8 +23,9 @@ enum {
 struct relay_counters { /* since start */
 	uint64_t accepted_messages, accepted_recipients, refused_recipients;
 	uint64_t delivered_recipients, deferred_recipients;
-	uint64_t expired_recipients; /* whose hold time was over */
-	uint64_t refused_for_room;   /* recipients whose domain's share of the spool was used up */
+	uint64_t expired_recipients;	   /* whose hold time was over */
+	uint64_t ended_refused_recipients; /* whose server refused them for good */
+	uint64_t refused_for_room;	   /* recipients whose domain's share of the spool was used up */
 	/* Senders who waited for what the server says, see in_session.h. */
 	uint64_t in_session_delivered, in_session_refused, in_session_queued;
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was never seen */
@@ -85,7 +86,10 @@ struct relay {
 	struct sweep sweep;
 	struct ends ends;
 	struct outsides outside;
-	uint64_t backup; /* id of the snapshot that is taken or held; 0: none */
+	struct list notifies;	 /* struct notify, see notify.h */
+	struct list ending_list; /* struct ending, see ending.h */
+	uint32_t endings;	 /* its length */
+	uint64_t backup;	 /* id of the snapshot that is taken or held; 0: none */
 	struct timer backup_timer;
 	bool save_failed;   /* something of the state could not be written: all of it is, at the next round */
 	bool adding_failed; /* a domain could not be written down: who sends to an unknown one may be right */

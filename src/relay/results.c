@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "relay/ending.h"
 #include "relay/in_session.h"
 #include "relay/trust.h"
 
@@ -15,7 +16,7 @@ enum {
 	    1000, /* a record that the store could not write is tried again: the result must not be lost */
 	RETURNS_MAX = 3, /* so often a message goes back without a verdict, then it gets a back-off */
 	RETURN_BACKOFF_MS = 60 * 1000,
-	END_PARK_MS = 3600 * 1000, /* what may end is tried again after so long: nothing ends yet */
+	END_PARK_MS = 3600 * 1000, /* what is to end and does not is tried again after so long */
 };
 
 static enum verdict_stage stage_of(enum client_stage stage)
@@ -208,6 +209,7 @@ static void add_change(struct outbound *out, uint32_t index, const struct verdic
 	    .reply = keep_words(out, reply),
 	    .relay = slice_of(out->relay_text),
 	};
+	out->notes[index].ends = advice->act == REFUSAL_END && !ok;
 	if (change->not_before_ms != 0 && change->not_before_ms < out->due_ms)
 		out->due_ms = change->not_before_ms;
 }
@@ -276,6 +278,19 @@ static void tell_lane(struct outbound *out, const struct summary *sum)
 		feed_changed(feed);
 }
 
+static void end_refused_for_good(const struct outbound *out, const struct item *item)
+{
+	uint32_t *list = calloc(item->envelope.recipient_count, sizeof(*list));
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < item->envelope.recipient_count && list != NULL; i++)
+		if (out->notes[i].ends)
+			list[count++] = item->recipient_index[i];
+	if (count > 0)
+		ending_refused(item->domain, item->id, list, count);
+	free(list);
+}
+
 /* Nothing more is known of this message, or everything is written down: the item goes, or goes back. */
 static void settle(struct outbound *out)
 {
@@ -284,6 +299,8 @@ static void settle(struct outbound *out)
 	out->item = NULL;
 	free(out->changes);
 	out->changes = NULL;
+	if (out->change_count > 0)
+		end_refused_for_good(out, item);
 	if (out->change_count == 0 && !out->split)
 		queue_return(item);
 	else

@@ -168,6 +168,51 @@ static bool answer_names(void)
 	return true;
 }
 
+/* --- SPF --- */
+
+struct spf_query {
+	spf_done *done;
+	void *owner;
+};
+
+static struct spf_query *spf_check(struct spf *spf, const struct net_address *client, struct slice helo,
+				   struct slice mailbox, spf_done *done, void *owner)
+{
+	struct play *play = container_of(spf, struct play, spf);
+	struct spf_query *query = calloc(1, sizeof(*query));
+
+	play->spf_asked++;
+	if (query == NULL || play->spf_open == PLAY_PEERS_MAX) {
+		free(query);
+		return NULL;
+	}
+	*query = (struct spf_query){done, owner};
+	play->spf_queries[play->spf_open++] = query;
+	return query;
+}
+
+static void spf_cancel(struct spf *spf, struct spf_query *query)
+{
+	struct play *play = container_of(spf, struct play, spf);
+
+	for (size_t i = 0; i < play->spf_open; i++)
+		if (play->spf_queries[i] == query)
+			play->spf_queries[i--] = play->spf_queries[--play->spf_open];
+	free(query);
+}
+
+static const struct spf_ops spf_ops = {.check = spf_check, .cancel = spf_cancel};
+
+static bool answer_spf(struct play *play)
+{
+	if (play->spf_open == 0 || play->spf_silent)
+		return false;
+	struct spf_query *query = play->spf_queries[--play->spf_open];
+	query->done(query->owner, play->spf_pass);
+	free(query);
+	return true;
+}
+
 static void log_line(struct log *log, enum log_level level, const char *area, uint64_t id,
 		     const char *message, const struct log_field *fields, size_t field_count)
 {
@@ -201,13 +246,15 @@ struct play *play_new(void)
 	play->net.ops = &net_ops;
 	play->resolver.ops = &resolver_ops;
 	play->log.ops = &log_ops;
+	play->spf.ops = &spf_ops;
 	play->mx.status = RESOLVER_NODATA;
 	play->address = (struct resolver_answer){.status = RESOLVER_OK, .ttl_s = 300, .address_count = 1};
 	assert_int_equal(net_address_parse(SLICE("192.0.2.25"), 0, &play->address.address[0]), 0);
 	play->store = ram_store_new(&store_config);
 	relay_config_defaults(&config, "relay.example");
 	config.mark = "restante-0ARX";
-	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver, &play->log, 42};
+	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver,
+				    &play->log,	  42,	      &play->spf};
 	play->relay = relay_new(&config, &ports);
 	assert_non_null(play->relay);
 	play_run(play);
@@ -228,7 +275,7 @@ void play_run(struct play *play)
 {
 	for (int i = 0; i < 200; i++) {
 		play->store->ops->poll(play->store);
-		bool named = answer_names();
+		bool named = answer_names() || answer_spf(play);
 		if (play->relay != NULL && relay_deadline(play->relay) <= play->now.now_us)
 			relay_run(play->relay);
 		else if (!named && ram_store_pending(play->store) == 0)

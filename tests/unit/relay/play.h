@@ -30,6 +30,11 @@ struct play {
 	int64_t wall_shift_ms; /* somebody has set the wall clock */
 	struct net net;
 	struct resolver resolver;
+	struct spf spf;
+	struct spf_query *spf_queries[PLAY_PEERS_MAX];
+	size_t spf_open;
+	bool spf_pass, spf_silent; /* what it says, or nothing */
+	uint32_t spf_asked;
 	struct log log;
 	struct store *store;
 	struct relay *relay;

@@ -141,7 +141,8 @@ void stage_restart(struct play *play)
 	ram_store_crash(play->store);
 	relay_free(play->relay);
 	relay_config_defaults(&config, "relay.example");
-	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver, &play->log, 43};
+	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver,
+				    &play->log,	  43,	      &play->spf};
 	play->peer_count = 0;
 	play->relay = relay_new(&config, &ports);
 	assert_non_null(play->relay);

@@ -202,11 +202,47 @@ static void the_end_comes_during_a_check(void **state)
 	scene_free(&scene);
 }
 
+static uint64_t in_grace(const struct scene *scene)
+{
+	struct store_counts counts;
+
+	scene->play->store->ops->count(scene->play->store, STORE_GRACE, &counts);
+	return counts.recipients;
+}
+
+/* RECOVERY 1.7: refused again by a server that has just taken somebody it knows, out of grace. */
+static void a_refusal_that_is_repeated_ends_into_grace(void **state)
+{
+	struct scene scene = scene_new();
+	struct outside_view own;
+	numbered(&scene, "user", 4);
+	servers_work(scene.servers, 61 * 60 * 1000, 20000); /* the grace of the first contact */
+	mood.unknown = "guess";
+	scene.play->spf_pass = true;
+	mail(&scene, "guess1");
+	for (int i = 0; i < 20 && in_grace(&scene) == 0; i++) {
+		scene.play->peer_count = 16; /* those of former senders and servers are closed */
+		mail(&scene, i % 2 == 0 ? "user1" : "user2");
+		servers_work(scene.servers, 20000, 1000);
+		outside_view(scene.play->relay, &own);
+		assert_true(own.sent == in_grace(&scene)); /* not before, and not without */
+	}
+	assert_int_equal(in_grace(&scene), 1);
+	assert_int_equal(own.sent, 1);
+	servers_work(scene.servers, 5000, 100);
+	assert_non_null(strstr(scene.servers->delivered, "@s.example")); /* the notification */
+	struct store_totals totals = play_totals(scene.play);
+	assert_int_equal(totals.queued, 0);
+	assert_int_equal(totals.accepted, totals.ended);
+	scene_free(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(known_users_refused_are_a_hold),
 	    cmocka_unit_test(a_hold_survives_a_restart),
+	    cmocka_unit_test(a_refusal_that_is_repeated_ends_into_grace),
 	    cmocka_unit_test(strangers_refusals_hold_nothing),
 	    cmocka_unit_test(at_a_first_contact_refusals_are_doubted),
 	    cmocka_unit_test(a_check_that_nobody_answers_decides_nothing),

@@ -278,6 +278,12 @@ void handle_resume(struct request *request)
 	admin_resume(request->api->relay, slice_of(request->subject), plain_done, request);
 }
 
+void handle_trust(struct request *request)
+{
+	request_ask(request);
+	admin_trust(request->api->relay, slice_of(request->subject), plain_done, request);
+}
+
 void handle_probe(struct request *request)
 {
 	request_ask(request);

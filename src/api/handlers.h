@@ -9,7 +9,7 @@
 request_handler handle_status, handle_domains, handle_domain_show;
 /* domains.c */
 request_handler handle_domain_add, handle_domain_set, handle_domain_remove;
-request_handler handle_hold, handle_resume, handle_probe;
+request_handler handle_hold, handle_resume, handle_probe, handle_trust;
 /* messages.c */
 request_handler handle_queue, handle_trace;
 request_handler handle_message_show, handle_message_release, handle_message_remove;

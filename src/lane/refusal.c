@@ -45,6 +45,12 @@ void refusal_grace(struct refusal *r, int64_t now_us)
 	r->proven = false;
 }
 
+void refusal_end_grace(struct refusal *r, int64_t now_us)
+{
+	if (refusal_in_grace(r, now_us))
+		r->grace_until_us = now_us;
+}
+
 bool refusal_in_grace(const struct refusal *r, int64_t now_us)
 {
 	return now_us < r->grace_until_us;

@@ -126,6 +126,8 @@ void refusal_init(struct refusal *r, int64_t now_us);
 /* The lane came back up, or its server has another banner, certificate, address or MX: it may not be itself.
  */
 void refusal_grace(struct refusal *r, int64_t now_us);
+/* An administrator says that it is itself: the grace is over. */
+void refusal_end_grace(struct refusal *r, int64_t now_us);
 /* The lane went down: what was proven is proven no more. */
 void refusal_server_lost(struct refusal *r);
 

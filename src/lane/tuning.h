@@ -57,7 +57,7 @@
 #define REFUSAL_SENDERS_RUN 3 /* different senders refused in a row, nothing accepted between */
 /* Contents are refused in runs when spam comes in runs; all that follows is that none of them is final, and
  * after many, of different senders, one line to the administrator. */
-#define REFUSAL_CONTENT_RUN	  10
+#define REFUSAL_CONTENT_RUN	  20 /* one chance in 27,000 if six of ten mails are refused */
 #define REFUSAL_CONTENT_RUN_GRACE 3
 #define REFUSAL_CONTENT_ALARM	  30
 /* 16 of the last 20 recipients deferred, 5 different ones at least: 80 % (RECOVERY §1.5). */
@@ -126,7 +126,8 @@
 
 /* --- a server that distrusts us --- */
 
-#define DISTRUST_PROBE_US     15000000LL /* mended is noticed within 20 s */
+#define IDENTITY_FLEET_US     86400000000LL /* eight names, certificates or addresses in this: a fleet */
+#define DISTRUST_PROBE_US     15000000LL    /* mended is noticed within 20 s */
 #define DISTRUST_REFUSED      2 /* messages of different senders of a class; one may be at fault itself */
 #define DISTRUST_OTHER	      2 /* another message of the same sender counts one, of another sender two */
 #define DISTRUST_ACCEPTED_MAX 8 /* and as many more as were accepted lately, up to this */

@@ -113,6 +113,8 @@ void admin_domain_remove(struct relay *relay, struct slice name, admin_done *don
 void admin_hold(struct relay *relay, struct slice name, int64_t until_ms, admin_done *done, void *owner);
 void admin_resume(struct relay *relay, struct slice name, admin_done *done, void *owner);
 void admin_probe(struct relay *relay, struct slice name, admin_done *done, void *owner);
+/* The domain's server is itself: the hour of grace after a first contact, an outage or a change is over. */
+void admin_trust(struct relay *relay, struct slice name, admin_done *done, void *owner);
 
 /* --- messages --- */
 

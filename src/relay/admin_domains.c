@@ -517,3 +517,20 @@ void admin_probe(struct relay *relay, struct slice name, admin_done *done, void 
 			     "%s: the server is tried now; `restante status %s` shows what it says",
 			     domain->name, domain->name);
 }
+
+void admin_trust(struct relay *relay, struct slice name, admin_done *done, void *owner)
+{
+	relay_enter(relay);
+	struct domain *domain = find_or_answer(relay, name, done, owner);
+
+	if (domain == NULL)
+		return;
+	bool grace = trust_in_grace(domain);
+	if (!trust_end_grace(domain))
+		admin_request_answer(relay, done, owner, ERR_MEMORY, "no memory");
+	else
+		admin_request_answer(relay, done, owner, 0,
+				     grace ? "%s: its server's refusals are believed from now on"
+					   : "%s: its server was not in grace",
+				     domain->name);
+}

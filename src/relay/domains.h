@@ -63,8 +63,7 @@ struct domain {
 	uint32_t puts;	   /* of its record, asked for by an administrator and not answered */
 	bool removing;	   /* its removal is being written */
 
-	uint32_t contents_refused; /* in a row, told to senders, see in_session.h */
-	struct known *known;	   /* of its recipients, see known.h; NULL: nothing yet */
+	struct known *known; /* of its recipients, see known.h; NULL: nothing yet */
 
 	struct outside *outside; /* not served here: our own mail goes there; NULL: served */
 

@@ -5,6 +5,7 @@
 #ifndef RELAY_FEED_H
 #define RELAY_FEED_H
 
+#include "lane/identity.h"
 #include "lane/mailbox.h"
 #include "lane/turns.h"
 #include "relay/domains.h"
@@ -80,14 +81,15 @@ struct feed {
 	struct list idle;	/* struct outbound, greeted, without a transaction; the latest used first */
 	struct list asks;	/* struct ask that wait for a connection */
 
-	struct timer timer;	/* the lane's deadline */
-	struct list in_budget;	/* linked: it waits for its turn */
-	struct budget *granted; /* whose turn it has and has not used */
-	struct split split;	/* it refuses a whole message for one bad recipient: one at a time */
-	bool stuck;		/* something could not be begun (no memory, no names): look again soon */
-	bool changed;		/* lane state to be saved */
-	uint64_t saved_hash;	/* of its record as it was written last; 0: never */
-	char name[];		/* at most FEED_NAME_MAX with its end */
+	struct timer timer;	  /* the lane's deadline */
+	struct list in_budget;	  /* linked: it waits for its turn */
+	struct budget *granted;	  /* whose turn it has and has not used */
+	struct identity identity; /* what its server has shown of itself, since start */
+	struct split split;	  /* it refuses a whole message for one bad recipient: one at a time */
+	bool stuck;		  /* something could not be begun (no memory, no names): look again soon */
+	bool changed;		  /* lane state to be saved */
+	uint64_t saved_hash;	  /* of its record as it was written last; 0: never */
+	char name[];		  /* at most FEED_NAME_MAX with its end */
 };
 
 /* The feed of a destination, made when there is none. NULL: no memory. */

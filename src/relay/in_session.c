@@ -61,12 +61,8 @@ static void timer_fired(struct timer *timer)
 
 static bool is_believed(const struct domain *domain)
 {
-	const struct lane *lane = &domain->feed->lane;
-	int64_t up_us = domain->relay->now.now_us - lane->since_us;
-
 	return feed_flows(domain) && domain->known != NULL && !trust_suspects(domain) &&
-	       !trust_in_grace(domain) && !trust_holds(domain) && !trust_doubts(domain) &&
-	       up_us >= CLOCK_MS(IN_SESSION_GRACE_MS);
+	       !trust_in_grace(domain) && !trust_holds(domain) && !trust_doubts(domain);
 }
 
 /* Its turn comes at once: there is a place for each message of the lane that is ready. */
@@ -125,7 +121,6 @@ void in_session_delivered(struct item *item, const struct reply *reply)
 	struct inbound *in = item->sender;
 	struct reply ours;
 
-	item->domain->contents_refused = 0;
 	if (in == NULL)
 		return;
 	in->relay->counters.in_session_delivered++;
@@ -138,7 +133,7 @@ bool in_session_may_refuse(const struct item *item)
 	const struct domain *domain = item->domain;
 
 	return item->sender != NULL && item->sender->waits.state == IN_SESSION_WAITING &&
-	       domain->feed != NULL && is_believed(domain) && domain->contents_refused < IN_SESSION_RUN_MAX;
+	       domain->feed != NULL && is_believed(domain);
 }
 
 void in_session_refusing(struct item *item)

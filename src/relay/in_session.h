@@ -10,9 +10,10 @@
  *	otherwise   250: the message waits in its queue
  *
  * A sender waits only while the answer can be expected soon: the domain's mail flows and its server is
- * believed, no other message of the lane waits for a place, and the last delivery was quick. Once a 5yz is
- * being written down a 250 cannot be said any more unless the store says that it was not: a sender that
- * cannot be told the truth is closed on, and sends again.
+ * believed (trust.h: not in grace, not suspected, not refusing one content after another), no other message
+ *of the lane waits for a place, and the last delivery was quick. Once a 5yz is being written down a 250
+ *cannot be said any more unless the store says that it was not: a sender that cannot be told the truth is
+ *closed on, and sends again.
  */
 #ifndef RELAY_IN_SESSION_H
 #define RELAY_IN_SESSION_H
@@ -25,12 +26,7 @@
 
 enum {
 	IN_SESSION_WAIT_MS = 10000,
-	IN_SESSION_LATENCY_MS = 5000,  /* a server whose last delivery took longer is not waited for */
-	IN_SESSION_GRACE_MS = 3600000, /* nor is one that is up for less than this */
-	/* Contents refused one after the other, none taken: then the server's filter may be broken, and its
-	 * refusals are not passed on. 20 in a row are one chance in 27,000 if six of ten mails are refused.
-	 */
-	IN_SESSION_RUN_MAX = 20,
+	IN_SESSION_LATENCY_MS = 5000, /* a server whose last delivery took longer is not waited for */
 };
 
 struct inbound;

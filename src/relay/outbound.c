@@ -348,6 +348,7 @@ static void greeted(struct outbound *out)
 	out->item = NULL;
 	hosts_worked(feed, &out->trying);
 	feed_offers(feed, smtp_client_offers_smtputf8(out->client), smtp_client_offers_dsn(out->client));
+	outbound_recognise(out);
 	lane_conn_ready(&feed->lane, out->relay->now.now_us);
 	feed_wake(feed); /* the lane's deadline is another one from now on */
 	/* Connecting may have taken minutes: the domain may be on hold by now, or go elsewhere. */
@@ -543,6 +544,7 @@ static void on_secured(void *owner, const struct net_tls_state *state)
 	struct outbound *out = owner;
 
 	relay_enter(out->relay);
+	out->certificate = map_hash(slice_of(state->fingerprint), out->relay->ports.seed);
 	smtp_client_tls_done(out->client, out->relay->now.now_us);
 	outbound_step(out, nothing);
 }

@@ -30,6 +30,7 @@ struct outbound {
 	int target;		    /* index into feed->targets when the attempt began; -1: none was left */
 	struct target trying;	    /* a copy: the feed's list may be made anew meanwhile */
 	bool tls_failed;	    /* in the present attempt at this target */
+	uint64_t certificate;	    /* of the target that greeted, as a hash; 0: no TLS */
 	bool without_tls;  /* the handshake with this target failed: once more in plain text (RFC 7435) */
 	uint64_t tried;	   /* mask of targets of this attempt */
 	bool reached_lane; /* lane_conn_ready was told */
@@ -111,6 +112,8 @@ extern const struct net_events outbound_events;
 void outbound_connected(struct outbound *out);
 /* This target did not greet us, for the reason in the event; words are for people. */
 void outbound_note_failure(struct outbound *out, const struct verdict_event *event, const char *words);
+/* It greets: one that it never was begins grace. */
+void outbound_recognise(struct outbound *out);
 void outbound_met_ourselves(struct outbound *out); /* this target is no server of the customer's: the next */
 void outbound_target_failed(struct outbound *out);
 void outbound_attempt_failed(struct outbound *out); /* none is left: the lane hears of it */

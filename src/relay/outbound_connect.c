@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "relay/trust.h"
 
 static void try_next_target(struct outbound *out);
 
@@ -58,6 +59,40 @@ void outbound_met_ourselves(struct outbound *out)
 	outbound_target_failed(out);
 }
 
+static uint64_t name_shown(const struct outbound *out)
+{
+	struct slice banner = smtp_client_banner(out->client), name;
+
+	if (!slice_split(&banner, ' ', &name))
+		name = SLICE("");
+	return map_hash(name, out->relay->ports.seed);
+}
+
+void outbound_recognise(struct outbound *out)
+{
+	struct feed *feed = out->feed;
+	struct relay *relay = out->relay;
+	int64_t now_us = relay->now.now_us;
+	char address[NET_ADDRESS_TEXT_SIZE];
+
+	(void)net_address_host(&out->trying.address, address);
+	uint64_t address_hash = map_hash(slice_of(address), relay->ports.seed);
+	bool name = identity_shown(&feed->identity, IDENTITY_NAME, name_shown(out), now_us);
+	bool cert = identity_shown(&feed->identity, IDENTITY_CERTIFICATE, out->certificate, now_us);
+	bool moved = identity_shown(&feed->identity, IDENTITY_ADDRESS, address_hash, now_us);
+	if (!name && !cert && !moved)
+		return;
+	log_event(relay->ports.log, LOG_LEVEL_INFO, "lane", 0,
+		  "the server is not the one that it was: no refusal is final for an hour",
+		  LOG_TEXT("lane", slice_of(feed->name)), LOG_TEXT("relay", slice_of(out->relay_text)),
+		  LOG_TEXT("new", name	 ? SLICE("name")
+				  : cert ? SLICE("certificate")
+					 : SLICE("address")),
+		  LOG_TEXT("banner", smtp_client_banner(out->client)));
+	list_each(node, &feed->domains)
+		trust_grace(container_of(node, struct domain, in_feed));
+}
+
 static void note_local_failure(struct outbound *out, const char *words)
 {
 	struct verdict_event event = {.stage = VERDICT_AT_CONNECT, .what = VERDICT_CONN_LOCAL};
@@ -97,6 +132,7 @@ void outbound_target_failed(struct outbound *out)
 	else
 		hosts_failed(out->feed, &out->trying);
 	out->without_tls = retry_plain;
+	out->certificate = 0;
 	smtp_client_free(out->client);
 	out->client = NULL;
 	outbound_drop_connection(out, false);

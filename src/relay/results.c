@@ -483,15 +483,10 @@ static void tell_sender(struct outbound *out, const struct summary *sum, enum ve
 		in_session_delivered(item, &outcome_of(out, 0)->reply);
 		return;
 	}
-	if (content_refused(out, whole)) {
-		bool told = in_session_may_refuse(item) && took_known_recipient(out);
-		item->domain->contents_refused++;
-		if (told) {
-			end_refused(out);
-			return;
-		}
-	}
-	in_session_over(item);
+	if (content_refused(out, whole) && in_session_may_refuse(item) && took_known_recipient(out))
+		end_refused(out);
+	else
+		in_session_over(item);
 }
 
 static void count(struct relay *relay, const struct summary *sum)

@@ -356,6 +356,19 @@ void trust_grace(struct domain *domain)
 	domain->known->urgent = true;
 }
 
+bool trust_end_grace(struct domain *domain)
+{
+	struct known *known = known_of(domain);
+
+	if (known == NULL)
+		return false;
+	refusal_end_grace(&known->refusal, now_of(domain));
+	known->urgent = true;
+	domain_flow_was(domain, false);
+	domain_wake(domain);
+	return true;
+}
+
 void trust_server_lost(struct domain *domain)
 {
 	if (domain->known != NULL)

@@ -67,6 +67,8 @@ int64_t trust_deadline(const struct domain *domain);
 
 /* It may not be itself: back from an outage, another destination. */
 void trust_grace(struct domain *domain);
+/* By hand: the server is itself. False: no memory. */
+nodiscard bool trust_end_grace(struct domain *domain);
 /* The lane went down. */
 void trust_server_lost(struct domain *domain);
 /* After the state was read from the store: the flow follows it. */

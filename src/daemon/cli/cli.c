@@ -33,6 +33,7 @@ static const struct command commands[] = {
     {"hold", "NAME [--until T]", "keep a domain's mail back, by hand", OPTION_UNTIL, 1, 1, run_hold},
     {"resume", "NAME", "let it flow again", 0, 1, 1, run_resume},
     {"probe", "NAME", "try the domain's server now", 0, 1, 1, run_probe},
+    {"trust", "NAME", "its server is itself: believe its refusals now", 0, 1, 1, run_trust},
     {"spool check", "", "what is in a stopped spool, what is damaged, what to do; changes nothing", 0, 0, 0,
      run_spool_check},
     {"spool rebuild", "", "make the index of a stopped spool again from its log", 0, 0, 0, run_spool_rebuild},
@@ -66,7 +67,7 @@ const char *cli_usage(void)
 	       "  restante trace [--recipient A] [--sender A] [--message-id M] [--since T] [--limit N]\n"
 	       "                                 what became of any message\n"
 	       "  restante message show|cat|release|rm ID\n"
-	       "  restante hold NAME [--until T] | resume NAME | probe NAME\n"
+	       "  restante hold NAME [--until T] | resume NAME | probe NAME | trust NAME\n"
 	       "  restante doctor [NAME]         check that destinations can be reached\n"
 	       "  restante backup DIR            copy a running daemon's data folder\n"
 	       "  restante restore DIR --data NEW\n"

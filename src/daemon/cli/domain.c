@@ -1,4 +1,4 @@
-/* domain add, ls, show, set, rm; hold, resume, probe. */
+/* domain add, ls, show, set, rm; hold, resume, probe, trust. */
 #include <string.h>
 
 #include "api/timestamp.h"
@@ -50,6 +50,11 @@ int run_resume(struct client *client, const struct arguments *arguments)
 int run_probe(struct client *client, const struct arguments *arguments)
 {
 	return change_domain(client, arguments, "POST", "/probe", json_object());
+}
+
+int run_trust(struct client *client, const struct arguments *arguments)
+{
+	return change_domain(client, arguments, "POST", "/trust", json_object());
 }
 
 int run_hold(struct client *client, const struct arguments *arguments)

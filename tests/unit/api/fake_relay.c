@@ -265,6 +265,12 @@ void admin_probe(struct relay *relay, struct slice name, admin_done *done, void 
 	(void)add_call(relay, CALL_PLAIN, done, owner);
 }
 
+void admin_trust(struct relay *relay, struct slice name, admin_done *done, void *owner)
+{
+	hear(relay, "trust %.*s", SLICE_ARG(name));
+	(void)add_call(relay, CALL_PLAIN, done, owner);
+}
+
 /* --- messages --- */
 
 void admin_queue(struct relay *relay, const struct admin_message_filter *filter,

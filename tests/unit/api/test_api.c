@@ -82,6 +82,7 @@ static const struct {
      "hold example.com 1796119200000", 200},
     {"POST", "/v1/domains/example.com/resume", "", "resume example.com", 200},
     {"POST", "/v1/domains/example.com/probe", "", "probe example.com", 200},
+    {"POST", "/v1/domains/example.com/trust", "", "trust example.com", 200},
     {"DELETE", "/v1/messages/" ID, NULL, "remove-message 32767", 200},
     {"POST", "/v1/messages/" ID "/release", "", "release 32767", 200},
     {"POST", "/v1/messages/0000000000zzz/release", "", "release 32767", 200},

@@ -204,6 +204,7 @@ static const struct {
     {"hold example.com --until 2100-01-01T10:00:00Z", "hold example.com 4102480800000"},
     {"resume example.com", "resume example.com"},
     {"probe example.com", "probe example.com"},
+    {"trust example.com", "trust example.com"},
     {"message release 00000000000Z8", "release 1000"},
     {"message rm 00000000000z8", "remove-message 1000"},
     {"queue", "queue domain= recipient= sender= after=0 limit=101"},

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "play.h"
+#include "lane/tuning.h"
+#include "stage.h"
 
 enum { HOUR_MS = 3600 * 1000 };
 
@@ -41,15 +42,20 @@ static struct play *proven(void)
 	return play;
 }
 
-/* A message whose sender waits. */
-static struct peer *waiting(struct play *play, const char *to)
+static struct peer *newest_sender(struct play *play)
 {
-	assert_string_equal(play_mail(play, "a@s.example", to, "\r\nx"), "");
 	for (size_t i = play->peer_count; i-- > 0;)
 		if (play->peers[i].to.port == 0 && play->peers[i].open)
 			return &play->peers[i];
 	fail();
 	return NULL;
+}
+
+/* A message whose sender waits. */
+static struct peer *waiting(struct play *play, const char *to)
+{
+	assert_string_equal(play_mail(play, "a@s.example", to, "\r\nx"), "");
+	return newest_sender(play);
 }
 
 static void the_server_takes_it(void **state)
@@ -230,15 +236,54 @@ static void a_run_of_refused_contents_is_kept_in_the_end(void **state)
 	uint32_t told = 0;
 
 	for (int i = 0; i < 25; i++) {
-		struct peer *sender = waiting(play, "b@example.com");
+		char from[32];
+		(void)snprintf(from, sizeof(from), "s%d@s.example", i);
+		(void)play_mail(play, from, "b@example.com", "\r\nx");
+		struct peer *sender = newest_sender(play);
 		struct peer *server = deliver(play, NULL, "554 5.7.1 spam\r\n");
 		told += memcmp(play_read(sender), "554", 3) == 0;
 		play_end(play, server, NET_END_RESET);
 		play_end(play, sender, NET_END_RESET);
 		play_pass(play, 10000);
 	}
-	assert_int_equal(told, 20);
-	assert_int_equal(play_totals(play).queued, 5);
+	assert_int_equal(told, REFUSAL_CONTENT_RUN - 1);
+	assert_int_equal(play_totals(play).queued, 25 - told);
+	play_free(play);
+}
+
+static void trusted_by_hand_it_needs_no_hour(void **state)
+{
+	struct play *play = play_new();
+	struct play_answer answer = {.came = false};
+
+	play_add_domain(play, "example.com", "192.0.2.25");
+	(void)play_mail(play, "a@s.example", "b@example.com", "\r\nx");
+	struct peer *server = deliver(play, NULL, "250 taken\r\n");
+	assert_memory_equal(play_mail(play, "a@s.example", "b@example.com", "\r\nx"), "250", 3);
+	(void)deliver(play, server, "250 taken\r\n");
+	admin_trust(play->relay, SLICE("EXAMPLE.com"), play_answered, &answer);
+	play_run(play);
+	assert_true(answer.came && answer.result.error == 0);
+	struct peer *sender = waiting(play, "b@example.com");
+	(void)deliver(play, server, "554 5.7.1 spam\r\n");
+	assert_string_equal(play_read(sender), "554 5.7.1 spam\r\n");
+	play_free(play);
+}
+
+/* The connection of yesterday is gone, and what greets now has another name. */
+static void another_server_is_not_believed_for_an_hour(void **state)
+{
+	struct play *play = proven();
+	struct peer *sender = waiting(play, "b@example.com"), *server = play_dialled(play);
+
+	play_take(play, server);
+	play_say(play, server, "220 new.example ESMTP\r\n");
+	(void)play_read(server);
+	play_say(play, server, "250-new.example\r\n250 PIPELINING\r\n");
+	(void)deliver(play, server, "554 5.7.1 spam\r\n");
+	assert_memory_equal(play_read(sender), "250 2.0.0 accepted as ", 22);
+	assert_int_equal(play_totals(play).queued, 1);
+	assert_int_equal(stage_times(play->log_text, "the server is not the one that it was"), 1);
 	play_free(play);
 }
 
@@ -257,6 +302,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_server_takes_it),
+	    cmocka_unit_test(trusted_by_hand_it_needs_no_hour),
+	    cmocka_unit_test(another_server_is_not_believed_for_an_hour),
 	    cmocka_unit_test(a_refused_content_goes_to_the_sender),
 	    cmocka_unit_test(without_a_code_it_has_one_on_the_way_back),
 	    cmocka_unit_test(what_is_no_final_word_about_the_content_is_kept),

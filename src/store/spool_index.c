@@ -53,13 +53,12 @@ static int error_of(int result)
 	case MDB_INVALID:
 	case MDB_CORRUPTED:
 	case MDB_PAGE_NOTFOUND:
-	case MDB_PANIC:
 	case MDB_INCOMPATIBLE:
 	case MDB_BAD_DBI:
 		return ERR_CORRUPT;
 	case MDB_VERSION_MISMATCH:
 		return ERR_VERSION;
-	default:
+	default: /* MDB_PANIC too: the last page of a commit could not be written */
 		return ERR_IO;
 	}
 }

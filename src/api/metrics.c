@@ -2,11 +2,16 @@
  *
  * All samples of a family must stand together, but lanes and domains are told one by one: so each family is a
  * buffer of its own, filled in one pass and joined at the end.
+ *
+ * Beyond ADMIN_ROWS_MAX lanes and domains together, only those that need attention or hold mail have samples
+ * of their own, the worst first; the sums count all. ?domain=NAME gives one with its lane.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/parameters.h"
 #include "base/check.h"
 #include "lane/fill.h"
 #include "proto/utf8.h"
@@ -39,6 +44,13 @@ enum family {
 	SPACE_FULL_IN,
 	SPACE_RESERVE,
 	SPACE_REFUSED,
+	SUM_LANES,
+	SUM_LANES_IN_NEED,
+	SUM_LANES_SHOWN,
+	SUM_HELD_BY_DOWN,
+	SUM_RATE,
+	SUM_DOMAINS,
+	SUM_DOMAINS_SHARE,
 	LANE_STATE,
 	LANE_DOWN_KIND,
 	LANE_SINCE,
@@ -112,6 +124,17 @@ static const struct {
     [SPACE_REFUSED] =
 	{"restante_space_refusals_total", "counter",
 	 "Recipients refused because their domain's share was used up, since the process started."},
+    [SUM_LANES] = {"restante_lanes", "gauge", "Lanes by state."},
+    [SUM_LANES_IN_NEED] = {"restante_lanes_in_need", "gauge",
+			   "Lanes that are down, or have a domain whose mail does not flow."},
+    [SUM_LANES_SHOWN] = {"restante_lanes_shown", "gauge",
+			 "Lanes that have samples of their own here: of thousands, the worst only."},
+    [SUM_HELD_BY_DOWN] = {"restante_lanes_down_held_messages", "gauge",
+			  "Messages held for lanes that are down."},
+    [SUM_RATE] = {"restante_lanes_rate", "gauge", "Messages per second of all lanes, lately."},
+    [SUM_DOMAINS] = {"restante_domains", "gauge", "Domains by state."},
+    [SUM_DOMAINS_SHARE] = {"restante_domains_share_used_up", "gauge",
+			   "Domains whose share of the spool is used up."},
     [LANE_STATE] = {"restante_lane_state", "gauge", "1 for the state that the lane is in."},
     [LANE_DOWN_KIND] = {"restante_lane_down", "gauge", "1 while the lane is down, with the kind of failure."},
     [LANE_SINCE] = {"restante_lane_since_seconds", "gauge", "When the lane entered its state, Unix time."},
@@ -147,6 +170,8 @@ static const struct {
 };
 
 struct metrics {
+	struct request *request;
+	uint64_t lanes_shown;
 	struct buffer samples[FAMILY_COUNT];
 	int64_t wall_ms;
 	bool failed;
@@ -309,8 +334,10 @@ static void lane_samples(void *owner, const struct admin_lane_view *view)
 	struct metrics *m = owner;
 	struct label label = {"lane", view->name};
 
-	if (view->name[0] == '\0') /* of the domains that wait: no server, no health */
+	if (view->name[0] == '\0' ||
+	    !request_wanted(m->request)) /* of the domains that wait: no server, no health */
 		return;
+	m->lanes_shown++;
 	lane_state_samples(m, view, label);
 	lane_flow_samples(m, view, label);
 	sample(m, LANE_HELD_MESSAGES, label, (double)view->held.messages);
@@ -323,6 +350,8 @@ static void domain_samples(void *owner, const struct admin_domain_view *view)
 	struct metrics *m = owner;
 	struct label label = {"domain", view->name};
 
+	if (!request_wanted(m->request))
+		return;
 	for (int state = DOMAIN_OPEN; state <= DOMAIN_WAITING; state++)
 		sample2(m, DOMAIN_STATE_SET, label,
 			(struct label){"state", domain_state_name((enum domain_state)state)},
@@ -347,30 +376,74 @@ static int join_family(struct buffer *to, enum family family, const struct buffe
 
 static void join(struct metrics *m, struct buffer *to)
 {
-	for (int family = 0; family < FAMILY_COUNT; family++) {
+	for (int family = 0; family < FAMILY_COUNT; family++)
 		if (!m->failed && join_family(to, (enum family)family, &m->samples[family]) != 0)
 			m->failed = true;
-		buffer_deinit(&m->samples[family]);
-	}
 }
 
-void handle_metrics(struct request *request)
+static void sum_samples(void *owner, const struct admin_sums *sums, const char *next)
 {
-	struct metrics m = {.wall_ms = request_wall_ms(request)};
-	struct admin_node_view node;
+	struct metrics *m = owner;
 
-	request_begin(request);
-	for (int family = 0; family < FAMILY_COUNT; family++)
-		buffer_init(&m.samples[family], API_ANSWER_MAX);
-	admin_node(request->api->relay, &node);
-	node_samples(&m, &node, request->api->version);
-	(void)admin_status(request->api->relay, (struct slice){.data = NULL}, lane_samples, domain_samples,
-			   &m);
-	join(&m, &request->body);
-	if (m.failed) {
+	sample(m, SUM_LANES, (struct label){"state", "up"}, (double)sums->lanes_up);
+	sample(m, SUM_LANES, (struct label){"state", "idle"}, (double)sums->lanes_idle);
+	sample(m, SUM_LANES, (struct label){"state", "down"}, (double)sums->lanes_down);
+	node_sample(m, SUM_LANES_IN_NEED, (double)sums->lanes_in_need);
+	node_sample(m, SUM_LANES_SHOWN, (double)m->lanes_shown);
+	node_sample(m, SUM_HELD_BY_DOWN, (double)sums->held_by_down);
+	node_sample(m, SUM_RATE, sums->rate_per_s);
+	for (int state = DOMAIN_OPEN; state <= DOMAIN_WAITING; state++)
+		sample(m, SUM_DOMAINS, (struct label){"state", domain_state_name((enum domain_state)state)},
+		       (double)sums->domains_in[state]);
+	node_sample(m, SUM_DOMAINS_SHARE, (double)sums->domains_share_used_up);
+}
+
+static void answer(struct request *request, struct metrics *m, const struct admin_result *result)
+{
+	if (result->error != 0) {
+		request_refuse(request, result);
+		return;
+	}
+	join(m, &request->body);
+	if (m->failed) {
 		request_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "no memory for the figures");
 		return;
 	}
 	request->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	request_answer(request, MHD_HTTP_OK);
+}
+
+static void metrics_done(void *owner, const struct admin_result *result)
+{
+	struct metrics *m = owner;
+
+	if (request_told(m->request))
+		answer(m->request, m, result);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		buffer_deinit(&m->samples[family]);
+	free(m);
+}
+
+void handle_metrics(struct request *request)
+{
+	struct admin_overview_filter filter = {.by_attention = true, .rows = ADMIN_ROWS_MAX};
+	struct admin_node_view node;
+	struct metrics *m;
+
+	if (!parameter_domain(request, "domain", &filter.domain))
+		return;
+	m = calloc(1, sizeof(*m));
+	if (m == NULL) {
+		request_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "memory", "no memory for the figures");
+		return;
+	}
+	request_ask(request);
+	m->request = request;
+	m->wall_ms = request_wall_ms(request);
+	for (int family = 0; family < FAMILY_COUNT; family++)
+		buffer_init(&m->samples[family], API_ANSWER_MAX);
+	admin_node(request->api->relay, &node);
+	node_samples(m, &node, request->api->version);
+	admin_overview(request->api->relay, &filter, lane_samples, domain_samples, sum_samples, metrics_done,
+		       m);
 }

@@ -47,6 +47,14 @@ bool parameter_limit(struct request *request, const char *name, size_t *ret_limi
 	return true;
 }
 
+bool parameter_rows(struct request *request, const char *name, size_t *ret_rows)
+{
+	if (parameter_text(request, name).size > 0)
+		return parameter_limit(request, name, ret_rows);
+	*ret_rows = ADMIN_ROWS_MAX;
+	return true;
+}
+
 bool parameter_id(struct request *request, const char *name, uint64_t *ret_id)
 {
 	struct slice text = parameter_text(request, name);

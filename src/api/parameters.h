@@ -15,6 +15,8 @@ bool parameter_path(struct request *request, const char *name, struct slice *ret
 bool parameter_domain(struct request *request, const char *name, struct slice *ret_domain);
 /* 1..API_LIST_MAX; API_LIST_DEFAULT when not given. */
 bool parameter_limit(struct request *request, const char *name, size_t *ret_limit);
+/* 1..ADMIN_ROWS_MAX, which it is when not given. */
+bool parameter_rows(struct request *request, const char *name, size_t *ret_rows);
 /* A message id; 0 when not given. */
 bool parameter_id(struct request *request, const char *name, uint64_t *ret_id);
 /* RFC 3339; 0 when not given. */

@@ -61,6 +61,7 @@ struct request {
 	char allow_text[64];
 	struct json_writer json; /* writes to body */
 
+	unsigned list_depth;  /* of the array that lanes go to */
 	size_t listed, limit; /* lists: messages written, and the most that was asked for */
 	uint64_t last_id;
 	bool more;

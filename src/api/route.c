@@ -6,8 +6,8 @@
 #include "api/handlers.h"
 
 static const struct route routes[] = {
-    {"GET", "/v1/status", handle_status, {"domain"}},
-    {"GET", "/v1/domains", handle_domains},
+    {"GET", "/v1/status", handle_status, {"domain", "order", "limit", "after"}},
+    {"GET", "/v1/domains", handle_domains, {"limit", "after"}},
     {"GET", "/v1/domains/*", handle_domain_show},
     {"PUT", "/v1/domains/*", handle_domain_add},
     {"PATCH", "/v1/domains/*", handle_domain_set},
@@ -25,7 +25,7 @@ static const struct route routes[] = {
     {"POST", "/v1/backup", handle_backup},
     {"POST", "/v1/backup/*", handle_backup_renew},
     {"DELETE", "/v1/backup/*", handle_backup_end},
-    {"GET", "/metrics", handle_metrics},
+    {"GET", "/metrics", handle_metrics, {"domain"}},
     {"GET", "/healthz", handle_health, .open = true},
 };
 

@@ -1,14 +1,16 @@
 /* GET /v1/status and the domains as they are. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/handlers.h"
 #include "api/parameters.h"
 
-struct status_walk {
+struct domain_walk {
 	struct request *request;
 	int64_t wall_ms;
-	unsigned depth; /* of the array that lanes or domains go to */
 	const char *key;
+	size_t limit;
+	char last[RELAY_DOMAIN_NAME_MAX + 1]; /* name of the one that was listed last */
 };
 
 static int64_t age_s(int64_t since_ms, int64_t wall_ms)
@@ -77,22 +79,73 @@ static void write_lane_flow(struct json_writer *w, const struct admin_lane_view 
 
 static void on_lane(void *owner, const struct admin_lane_view *view)
 {
-	struct status_walk *walk = owner;
-	struct json_writer *w = &walk->request->json;
+	struct request *request = owner;
+	struct json_writer *w = &request->json;
 
-	jw_end_to(w, walk->depth);
+	if (!request_wanted(request))
+		return;
+	jw_end_to(w, request->list_depth);
 	jw_object(w, NULL);
 	write_lane_health(w, view);
-	write_held(w, &view->held, walk->wall_ms);
+	write_held(w, &view->held, request_wall_ms(request));
 	write_lane_flow(w, view);
+	jw_uint(w, "domain_count", view->domain_count);
 	jw_array(w, "domains");
+}
+
+static void on_lane_domain(void *owner, const struct admin_domain_view *view)
+{
+	struct request *request = owner;
+
+	if (request_wanted(request))
+		write_domain_view(&request->json, NULL, view, request_wall_ms(request));
 }
 
 static void on_domain(void *owner, const struct admin_domain_view *view)
 {
-	struct status_walk *walk = owner;
+	struct domain_walk *walk = owner;
 
 	write_domain_view(&walk->request->json, walk->key, view, walk->wall_ms);
+	(void)snprintf(walk->last, sizeof(walk->last), "%s", view->name);
+}
+
+static void write_lane_sums(struct json_writer *w, const struct admin_sums *sums)
+{
+	jw_object(w, "lanes");
+	jw_uint(w, "total", sums->lanes);
+	jw_uint(w, "up", sums->lanes_up);
+	jw_uint(w, "idle", sums->lanes_idle);
+	jw_uint(w, "down", sums->lanes_down);
+	jw_uint(w, "in_need", sums->lanes_in_need);
+	jw_uint(w, "held_by_down", sums->held_by_down);
+	jw_double(w, "rate_per_s", sums->rate_per_s);
+	jw_end(w);
+}
+
+static void write_sums(struct json_writer *w, const struct admin_sums *sums)
+{
+	jw_object(w, "sums");
+	write_lane_sums(w, sums);
+	jw_object(w, "domains");
+	jw_uint(w, "total", sums->domains);
+	for (int state = DOMAIN_OPEN; state <= DOMAIN_WAITING; state++)
+		jw_uint(w, domain_state_name((enum domain_state)state), sums->domains_in[state]);
+	jw_uint(w, "share_used_up", sums->domains_share_used_up);
+	jw_end(w);
+	jw_end(w);
+}
+
+static void on_sums(void *owner, const struct admin_sums *sums, const char *next)
+{
+	struct request *request = owner;
+	struct json_writer *w = &request->json;
+
+	if (!request_wanted(request))
+		return;
+	jw_end_to(w, request->list_depth);
+	jw_end(w);
+	jw_string(w, "next", next[0] != '\0' ? next : NULL);
+	write_sums(w, sums);
 }
 
 static void write_totals(struct json_writer *w, const struct admin_node_view *node)
@@ -177,41 +230,73 @@ static void not_served(struct request *request, struct slice name)
 	    SLICE_ARG(name), SLICE_ARG(name));
 }
 
-void handle_status(struct request *request)
+static void overview_done(void *owner, const struct admin_result *result)
 {
-	struct status_walk walk = {.request = request, .wall_ms = request_wall_ms(request)};
-	struct slice domain;
+	struct request *request = owner;
 
-	if (!parameter_domain(request, "domain", &domain))
+	if (!request_told(request))
 		return;
-	request_begin(request);
-	jw_object(&request->json, NULL);
-	write_node(&request->json, request, walk.wall_ms);
-	jw_array(&request->json, "lanes");
-	walk.depth = request->json.depth;
-	if (!admin_status(request->api->relay, domain, on_lane, on_domain, &walk)) {
-		not_served(request, domain);
+	if (result->error == ERR_MISSING) {
+		not_served(request, parameter_text(request, "domain"));
+		return;
+	}
+	if (result->error != 0) {
+		request_refuse(request, result);
 		return;
 	}
 	jw_end_to(&request->json, 0);
 	request_answer(request, MHD_HTTP_OK);
 }
 
+/* "name", the default, or "attention". */
+static bool parameter_order(struct request *request, bool *ret_by_attention)
+{
+	struct slice order = parameter_text(request, "order");
+
+	*ret_by_attention = slice_equal(order, SLICE("attention"));
+	if (order.size == 0 || *ret_by_attention || slice_equal(order, SLICE("name")))
+		return true;
+	request_error(request, MHD_HTTP_BAD_REQUEST, "syntax", "order is name or attention");
+	return false;
+}
+
+void handle_status(struct request *request)
+{
+	struct admin_overview_filter filter = {.after = parameter_text(request, "after")};
+
+	if (!parameter_domain(request, "domain", &filter.domain) ||
+	    !parameter_order(request, &filter.by_attention) ||
+	    !parameter_rows(request, "limit", &filter.rows))
+		return;
+	request_ask(request);
+	jw_object(&request->json, NULL);
+	write_node(&request->json, request, request_wall_ms(request));
+	jw_array(&request->json, "lanes");
+	request->list_depth = request->json.depth;
+	admin_overview(request->api->relay, &filter, on_lane, on_lane_domain, on_sums, overview_done,
+		       request);
+}
+
 void handle_domains(struct request *request)
 {
-	struct status_walk walk = {.request = request, .wall_ms = request_wall_ms(request)};
+	struct domain_walk walk = {.request = request, .wall_ms = request_wall_ms(request)};
+	struct slice after;
 
+	if (!parameter_domain(request, "after", &after) || !parameter_rows(request, "limit", &walk.limit))
+		return;
 	request_begin(request);
 	jw_object(&request->json, NULL);
 	jw_array(&request->json, "domains");
-	(void)admin_status(request->api->relay, (struct slice){.data = NULL}, NULL, on_domain, &walk);
+	bool more = admin_domains(request->api->relay, after, walk.limit, on_domain, &walk);
+	jw_end(&request->json);
+	jw_string(&request->json, "next", more ? walk.last : NULL);
 	jw_end_to(&request->json, 0);
 	request_answer(request, MHD_HTTP_OK);
 }
 
 /* A lane serves many domains: of all that are told, the one that was asked for. */
 struct domain_pick {
-	struct status_walk walk;
+	struct domain_walk walk;
 	struct slice name;
 	bool written;
 };

@@ -60,6 +60,7 @@ struct admin_lane_view {
 	uint64_t delivered_total, deferred_total;
 	uint32_t connection_limit; /* learnt; 0: none */
 	double rate_limit_per_s;   /* learnt; 0: none */
+	uint32_t domain_count;
 };
 
 struct admin_space_view {
@@ -91,12 +92,48 @@ struct admin_node_view {
 };
 
 void admin_node(const struct relay *relay, struct admin_node_view *ret_view);
-/* Each lane in the order of names, its domains after it. name: a domain; empty for all. Domains that wait
- * without a lane come last, after a call of lane with name "". Either function may be NULL. False when name
- * is not served. */
+/* Each lane in the order of names, its domains after it, all in this call: for one domain, or a small world.
+ * name: a domain; empty for all. Domains that wait without a lane come last, after a call of lane with name
+ * "". Either function may be NULL. False when name is not served. */
 bool admin_status(struct relay *relay, struct slice name,
 		  void (*lane)(void *owner, const struct admin_lane_view *view),
 		  void (*domain)(void *owner, const struct admin_domain_view *view), void *owner);
+
+/* All lanes and domains, counted. */
+struct admin_sums {
+	uint64_t lanes, lanes_up, lanes_idle, lanes_down;
+	uint64_t lanes_down_by[LANE_KIND_BANNER + 1];	  /* by enum lane_kind */
+	uint64_t lanes_in_need;				  /* down, or a domain of it does not flow */
+	uint64_t held_by_down;				  /* messages held for lanes that are down */
+	double rate_per_s;				  /* of all lanes together */
+	uint64_t domains, domains_in[DOMAIN_WAITING + 1]; /* by enum domain_state */
+	uint64_t domains_share_used_up;
+};
+
+enum {
+	ADMIN_ROWS_MAX = 1000,	 /* lanes and domains of one answer: some milliseconds of the loop */
+	ADMIN_LANE_DOMAINS = 50, /* a lane with more shows those that need attention most */
+};
+
+struct admin_overview_filter {
+	struct slice domain; /* this one and its lane; empty: all */
+	/* While not all fit: false: by name, behind `after`; true: those that need attention or hold mail,
+	 * the worst first. */
+	bool by_attention;
+	struct slice after; /* what end gave as next; empty: from the first on */
+	size_t rows;	    /* lanes and domains, about: 1..ADMIN_ROWS_MAX */
+};
+/* Status of any number of lanes without holding the loop up: looks at them in slices, then calls lane and
+ * domain as admin_status does, end with the sums and where to go on ("": nowhere), and done. ERR_MISSING: the
+ * domain is not served. */
+void admin_overview(struct relay *relay, const struct admin_overview_filter *filter,
+		    void (*lane)(void *owner, const struct admin_lane_view *view),
+		    void (*domain)(void *owner, const struct admin_domain_view *view),
+		    void (*end)(void *owner, const struct admin_sums *sums, const char *next),
+		    admin_done *done, void *owner);
+/* At most max domains in the order of names, from the first behind `after` on. True: there are more. */
+bool admin_domains(const struct relay *relay, struct slice after, size_t max,
+		   void (*domain)(void *owner, const struct admin_domain_view *view), void *owner);
 
 /* --- domains --- */
 

@@ -41,6 +41,18 @@ nodiscard int admin_show_entry(const struct relay *relay, const struct store_ent
 			       void (*message)(void *owner, const struct admin_message_view *view),
 			       void *owner);
 
+/* held: of all domains of the feed. */
+void admin_show_lane(const struct feed *feed, const struct store_counts *held,
+		     void (*lane)(void *owner, const struct admin_lane_view *view), void *owner);
+void admin_show_domain(const struct domain *domain,
+		       void (*show)(void *owner, const struct admin_domain_view *view), void *owner);
+/* Of the domains without a lane. */
+void admin_show_waiting(const struct store_counts *held, int64_t since_ms, uint32_t domain_count,
+			void (*lane)(void *owner, const struct admin_lane_view *view), void *owner);
+/* The request in its turn: shows, and finishes. */
+struct survey_request;
+void admin_overview_answer(struct survey_request *request);
+
 /* "3 d 04 h", "5 min", "12 s". */
 void admin_duration(int64_t ms, char ret_text[32]);
 

@@ -6,15 +6,6 @@
 #include "relay/known.h"
 #include "relay/trust.h"
 
-static void add_counts(struct store_counts *sum, const struct store_counts *more)
-{
-	sum->messages += more->messages;
-	sum->bytes += more->bytes;
-	sum->recipients += more->recipients;
-	if (more->oldest_ms != 0 && (sum->oldest_ms == 0 || more->oldest_ms < sum->oldest_ms))
-		sum->oldest_ms = more->oldest_ms;
-}
-
 static void count(const struct relay *relay, uint32_t domain, struct store_counts *ret_counts)
 {
 	relay->ports.store->ops->count(relay->ports.store, domain, ret_counts);
@@ -26,7 +17,7 @@ static struct store_counts count_feed(const struct feed *feed)
 
 	list_each(node, &feed->domains) {
 		count(feed->relay, container_of(node, struct domain, in_feed)->number, &one);
-		add_counts(&sum, &one);
+		survey_add_counts(&sum, &one);
 	}
 	return sum;
 }
@@ -82,8 +73,8 @@ static double seconds_until(int64_t at_us, int64_t now_us)
 	return at_us > now_us ? (double)(at_us - now_us) / 1e6 : 0;
 }
 
-static void show_lane(const struct feed *feed, void (*lane)(void *owner, const struct admin_lane_view *view),
-		      void *owner)
+void admin_show_lane(const struct feed *feed, const struct store_counts *held,
+		     void (*lane)(void *owner, const struct admin_lane_view *view), void *owner)
 {
 	struct lane_view v;
 	int64_t now_us = feed->relay->now.now_us;
@@ -94,7 +85,7 @@ static void show_lane(const struct feed *feed, void (*lane)(void *owner, const s
 	    .state = v.state == LANE_DOWN ? "down" : "up",
 	    .kind = v.state == LANE_DOWN ? lane_kind_name(v.kind) : NULL,
 	    .since_ms = v.since_wall_ms,
-	    .held = count_feed(feed),
+	    .held = *held,
 	    .window = v.window,
 	    .rate_per_s = v.rate_per_s,
 	    .in_flight = v.in_flight,
@@ -105,6 +96,7 @@ static void show_lane(const struct feed *feed, void (*lane)(void *owner, const s
 	    .deferred_total = v.deferred_total,
 	    .connection_limit = v.connection_limit,
 	    .rate_limit_per_s = v.rate_limit_per_s,
+	    .domain_count = feed->served_count,
 	};
 	bool idle = v.state == LANE_UP && view.held.messages == 0 && v.in_flight == 0;
 	if (idle)
@@ -116,8 +108,16 @@ static void show_lane(const struct feed *feed, void (*lane)(void *owner, const s
 	lane(owner, &view);
 }
 
-static void show_domain(const struct domain *domain,
-			void (*show)(void *owner, const struct admin_domain_view *view), void *owner)
+static void count_and_show_lane(const struct feed *feed,
+				void (*lane)(void *owner, const struct admin_lane_view *view), void *owner)
+{
+	struct store_counts held = count_feed(feed);
+
+	admin_show_lane(feed, &held, lane, owner);
+}
+
+void admin_show_domain(const struct domain *domain,
+		       void (*show)(void *owner, const struct admin_domain_view *view), void *owner)
 {
 	struct destination destination;
 	char hosts[FEED_NAME_MAX];
@@ -150,15 +150,27 @@ static void show_domain(const struct domain *domain,
 	show(owner, &view);
 }
 
+void admin_show_waiting(const struct store_counts *held, int64_t since_ms, uint32_t domain_count,
+			void (*lane)(void *owner, const struct admin_lane_view *view), void *owner)
+{
+	const struct admin_lane_view view = {.name = "",
+					     .state = "down",
+					     .kind = "dns",
+					     .since_ms = since_ms,
+					     .held = *held,
+					     .next_probe_s = -1,
+					     .eta_s = -1,
+					     .last_reply = "no server is known yet",
+					     .domain_count = domain_count};
+	lane(owner, &view);
+}
+
 static void show_waiting_lane(const struct relay *relay,
 			      void (*lane)(void *owner, const struct admin_lane_view *view), void *owner)
 {
-	struct admin_lane_view view = {.name = "",
-				       .state = "down",
-				       .kind = "dns",
-				       .next_probe_s = -1,
-				       .eta_s = -1,
-				       .last_reply = "no server is known yet"};
+	struct store_counts held = {.messages = 0};
+	int64_t since_ms = 0;
+	uint32_t domain_count = 0;
 
 	list_each(node, &relay->domains_by_name) {
 		const struct domain *domain = container_of(node, struct domain, by_name);
@@ -166,11 +178,12 @@ static void show_waiting_lane(const struct relay *relay,
 		if (domain->feed != NULL)
 			continue;
 		count(relay, domain->number, &one);
-		add_counts(&view.held, &one);
-		if (view.since_ms == 0 || domain->flow.since_wall_ms < view.since_ms)
-			view.since_ms = domain->flow.since_wall_ms;
+		survey_add_counts(&held, &one);
+		domain_count++;
+		if (since_ms == 0 || domain->flow.since_wall_ms < since_ms)
+			since_ms = domain->flow.since_wall_ms;
 	}
-	lane(owner, &view);
+	admin_show_waiting(&held, since_ms, domain_count, lane, owner);
 }
 
 static bool show_one(const struct domain *only, void (*lane)(void *owner, const struct admin_lane_view *view),
@@ -179,11 +192,11 @@ static bool show_one(const struct domain *only, void (*lane)(void *owner, const 
 	if (only == NULL)
 		return false;
 	if (lane != NULL && only->feed != NULL)
-		show_lane(only->feed, lane, owner);
+		count_and_show_lane(only->feed, lane, owner);
 	else if (lane != NULL)
 		show_waiting_lane(only->relay, lane, owner);
 	if (domain != NULL)
-		show_domain(only, domain, owner);
+		admin_show_domain(only, domain, owner);
 	return true;
 }
 
@@ -199,11 +212,11 @@ bool admin_status(struct relay *relay, struct slice name,
 	list_each(node, &relay->feeds_by_name) {
 		const struct feed *feed = container_of(node, struct feed, by_name);
 		if (lane != NULL && feed->served_count > 0)
-			show_lane(feed, lane, owner);
+			count_and_show_lane(feed, lane, owner);
 		list_each(member, &feed->domains) {
 			const struct domain *d = container_of(member, struct domain, in_feed);
 			if (domain != NULL && d->outside == NULL)
-				show_domain(d, domain, owner);
+				admin_show_domain(d, domain, owner);
 		}
 	}
 	list_each(node, &relay->domains_by_name) {
@@ -214,7 +227,7 @@ bool admin_status(struct relay *relay, struct slice name,
 			show_waiting_lane(relay, lane, owner);
 		waiting = true;
 		if (domain != NULL)
-			show_domain(d, domain, owner);
+			admin_show_domain(d, domain, owner);
 	}
 	return true;
 }

@@ -198,6 +198,7 @@ void domain_free(struct domain *domain)
 {
 	struct relay *relay = domain->relay;
 
+	survey_forget_domain(domain);
 	discover_stop(domain);
 	trust_cancel(domain);
 	relay->room.domains_refused -= domain->share_used_up;

@@ -165,6 +165,7 @@ void feed_free(struct feed *feed)
 {
 	struct relay *relay = feed->relay;
 
+	survey_forget_feed(feed);
 	list_each_safe(node, after, &feed->connections)
 		outbound_kill(container_of(node, struct outbound, in_feed));
 	ask_fail_all(feed);

@@ -86,6 +86,7 @@ struct feed {
 	struct budget *granted;	  /* whose turn it has and has not used */
 	struct identity identity; /* what its server has shown of itself, since start */
 	struct split split;	  /* it refuses a whole message for one bad recipient: one at a time */
+	struct survey_sums seen;  /* of its domains, see survey.h */
 	bool stuck;		  /* something could not be begun (no memory, no names): look again soon */
 	bool changed;		  /* lane state to be saved */
 	uint64_t saved_hash;	  /* of its record as it was written last; 0: never */

@@ -60,6 +60,7 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 	list_init(&relay->admin_requests);
 	list_init(&relay->notifies);
 	list_init(&relay->ending_list);
+	survey_init(&relay->survey);
 	save_load_all(relay);
 	return relay;
 }

@@ -12,6 +12,7 @@
 #include "relay/outside.h"
 #include "relay/relay.h"
 #include "relay/room.h"
+#include "relay/survey.h"
 #include "relay/timer.h"
 
 enum {
@@ -79,6 +80,7 @@ struct relay {
 	struct list buried;	    /* outbound sessions that ended while the store still works for them */
 	uint32_t operations;	    /* store operations whose completion we await */
 	struct list admin_requests; /* administration that is under way */
+	struct survey survey;
 	struct timer save_timer;
 	uint32_t save_turn;			      /* 0..SAVE_TURNS - 1 */
 	char saved_feed[FEED_NAME_MAX];		      /* looked at last in this round; "": none yet */

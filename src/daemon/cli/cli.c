@@ -19,8 +19,8 @@ static const struct command commands[] = {
     {"domain set", "NAME KEY=VALUE...", "change to=HOST[:PORT],... (or to=mx) or hold=DAYS", 0, 2, 3,
      run_domain_set},
     {"domain rm", "NAME", "stop serving a domain; refused while mail is held", 0, 1, 1, run_domain_rm},
-    {"status", "[NAME] [--watch]", "lanes and domains: health, what is held, what comes next", OPTION_WATCH,
-     0, 1, run_status},
+    {"status", "[NAME] [--watch] [--all]", "lanes and domains: health, what is held, what comes next",
+     OPTION_WATCH | OPTION_ALL, 0, 1, run_status},
     {"queue", "[NAME] [--recipient A] [--sender A] [--limit N]", "messages held, with reason and next event",
      OPTION_RECIPIENT | OPTION_SENDER | OPTION_LIMIT, 0, 1, run_queue},
     {"trace", "[--recipient A] [--sender A] [--message-id M] [--since T] [--limit N]",
@@ -60,7 +60,7 @@ const char *cli_usage(void)
 	       "                                 serve a domain; without --to its mail goes where its MX "
 	       "points now\n"
 	       "  restante domain ls | show NAME | set NAME KEY=VALUE... | rm NAME\n"
-	       "  restante status [NAME] [--watch]\n"
+	       "  restante status [NAME] [--watch] [--all]\n"
 	       "                                 lanes and domains: health, what is held, what comes next\n"
 	       "  restante queue [NAME] [--recipient A] [--sender A] [--limit N]\n"
 	       "                                 messages held, with reason and next event\n"

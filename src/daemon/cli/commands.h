@@ -43,6 +43,12 @@ int change(struct client *client, const struct arguments *arguments, const char 
 /* GETs and prints as it is. Exit status. */
 int print_answer(struct client *client, const char *target);
 
+/* GETs a list that comes in pages ("next" is where the following one begins, or null), all pages as one.
+ * NULL: it was said why. */
+json_t *client_pages(struct client *client, const char *target, const char *list);
+/* The same, printed: as it is when there is one page. Exit status. */
+int print_pages(struct client *client, const char *target, const char *list);
+
 /* Members of objects, with something printable when they are missing. */
 const char *text_of(const json_t *object, const char *key); /* "" */
 double number_of(const json_t *object, const char *key);    /* 0 */
@@ -54,8 +60,9 @@ int finish_output(int status);
 /* spool_check.c: the command itself, for others to use. Exit status. */
 int spool_check(const char *data, bool json);
 
-/* status.c: the picture that `status` draws. peaks: largest number of messages held by lane so far (an object
- * that is kept between pictures), or NULL for no progress bars. */
-void print_status(FILE *to, const json_t *status, bool colour, json_t *peaks);
+/* status.c: the picture that `status` draws. all: of many lanes and domains, those that need nothing too.
+ * peaks: largest number of messages held by lane so far (an object that is kept between pictures), or NULL
+ * for no progress bars. */
+void print_status(FILE *to, const json_t *status, bool colour, bool all, json_t *peaks);
 
 #endif

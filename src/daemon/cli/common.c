@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +46,66 @@ int print_answer(struct client *client, const char *target)
 	buffer_init(&answer, CLIENT_ANSWER_MAX);
 	if (client_request(client, "GET", target, NULL, &answer, NULL) == 0)
 		status = print_bytes(&answer);
+	buffer_deinit(&answer);
+	return status;
+}
+
+/* --- pages --- */
+
+/* The members of the next page's list go behind those of the first. False: it was said why. */
+static bool add_page(struct client *client, const char *target, const char *list, json_t *first)
+{
+	struct buffer path;
+	char before[256];
+	json_t *page = NULL;
+
+	(void)snprintf(before, sizeof(before), "%s%cafter=", target, strchr(target, '?') != NULL ? '&' : '?');
+	if (target_of(&path, before, text_of(first, "next"), "") == 0)
+		page = client_json(client, "GET", buffer_slice(&path).data, NULL);
+	buffer_deinit(&path);
+	if (page == NULL)
+		return false;
+	json_t *next = json_object_get(page, "next");
+	bool added = json_array_extend(json_object_get(first, list), json_object_get(page, list)) == 0 &&
+		     json_object_set(first, "next", next != NULL ? next : json_null()) == 0;
+	json_decref(page);
+	if (!added)
+		(void)fprintf(stderr, "restante: out of memory\n");
+	return added;
+}
+
+static json_t *add_pages(struct client *client, const char *target, const char *list, json_t *first)
+{
+	while (first != NULL && json_is_string(json_object_get(first, "next")))
+		if (!add_page(client, target, list, first)) {
+			json_decref(first);
+			return NULL;
+		}
+	return first;
+}
+
+json_t *client_pages(struct client *client, const char *target, const char *list)
+{
+	return add_pages(client, target, list, client_json(client, "GET", target, NULL));
+}
+
+int print_pages(struct client *client, const char *target, const char *list)
+{
+	struct buffer answer;
+	json_t *first = NULL;
+	int status = CLI_FAILED;
+
+	buffer_init(&answer, CLIENT_ANSWER_MAX);
+	if (client_request(client, "GET", target, NULL, &answer, NULL) == 0)
+		first = json_loadb(buffer_slice(&answer).data, buffer_size(&answer), 0, NULL);
+	if (first != NULL && !json_is_string(json_object_get(first, "next"))) {
+		status = print_bytes(&answer);
+	} else if (first != NULL) {
+		first = add_pages(client, target, list, first);
+		status = first != NULL && json_dumpf(first, stdout, JSON_COMPACT) == 0 ? CLI_OK : CLI_FAILED;
+		(void)putchar('\n');
+	}
+	json_decref(first);
 	buffer_deinit(&answer);
 	return status;
 }

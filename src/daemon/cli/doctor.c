@@ -318,7 +318,7 @@ int run_doctor(struct client *client, const struct arguments *arguments)
 
 	if (target_of(&target, named ? "/v1/status?domain=" : "/v1/status", named ? arguments->words[0] : "",
 		      "") == 0) {
-		json_t *answer = client_json(client, "GET", buffer_slice(&target).data, NULL);
+		json_t *answer = client_pages(client, buffer_slice(&target).data, "lanes");
 		if (answer != NULL)
 			status = examine(answer, arguments->json);
 		json_decref(answer);

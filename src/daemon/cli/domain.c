@@ -172,8 +172,8 @@ static void print_domains(const json_t *domains)
 int run_domain_ls(struct client *client, const struct arguments *arguments)
 {
 	if (arguments->json)
-		return print_answer(client, "/v1/domains");
-	json_t *list = client_json(client, "GET", "/v1/domains", NULL);
+		return print_pages(client, "/v1/domains?limit=250", "domains");
+	json_t *list = client_pages(client, "/v1/domains?limit=250", "domains");
 	if (list == NULL)
 		return CLI_FAILED;
 	print_domains(json_object_get(list, "domains"));

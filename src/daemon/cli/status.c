@@ -12,7 +12,12 @@
 #include "daemon/cli/format.h"
 #include "daemon/cli/table.h"
 
-enum { NOTE_MAX = 700, BAR_COLUMNS = 40 };
+enum {
+	NOTE_MAX = 700,
+	BAR_COLUMNS = 40,
+	ROWS_MAX =
+	    40, /* lanes and domains that are all shown; of more, those that need attention or hold mail */
+};
 
 /* --- the table --- */
 
@@ -168,13 +173,78 @@ static void add_domain(struct table *table, const json_t *status, const json_t *
 		add_expiry(table, domain);
 }
 
-static void print_lanes(FILE *to, const json_t *status, bool colour, json_t *peaks)
+/* --- of many, those that need attention --- */
+
+static bool domain_needs(const json_t *domain)
+{
+	return strcmp(text_of(domain, "state"), "open") != 0 ||
+	       json_is_true(json_object_get(domain, "share_used_up")) ||
+	       json_is_true(json_object_get(domain, "expires_soon")) ||
+	       number_of(json_object_get(domain, "held"), "messages") > 0;
+}
+
+static bool lane_needs(const json_t *lane)
+{
+	const json_t *domain;
+	size_t i;
+	bool needs = strcmp(text_of(lane, "state"), "down") == 0 ||
+		     number_of(json_object_get(lane, "held"), "messages") > 0;
+
+	json_array_foreach(json_object_get(lane, "domains"), i, domain) needs = needs || domain_needs(domain);
+	return needs;
+}
+
+static double rows_of(const json_t *status)
+{
+	const json_t *sums = json_object_get(status, "sums");
+
+	return number_of(json_object_get(sums, "lanes"), "total") +
+	       number_of(json_object_get(sums, "domains"), "total");
+}
+
+static void print_sums(FILE *to, const json_t *status)
+{
+	const json_t *lanes = json_object_get(json_object_get(status, "sums"), "lanes");
+	char count[5][FORMAT_SIZE];
+
+	(void)fprintf(to, "\nlanes: %s up, %s idle, %s down; domains: %s. ",
+		      format_count((uint64_t)number_of(lanes, "up"), count[0]),
+		      format_count((uint64_t)number_of(lanes, "idle"), count[1]),
+		      format_count((uint64_t)number_of(lanes, "down"), count[2]),
+		      format_count((uint64_t)number_of(
+				       json_object_get(json_object_get(status, "sums"), "domains"), "total"),
+				   count[3]));
+	(void)fprintf(to,
+		      "Shown are at most %d that need attention; all: `restante status --all`, one: "
+		      "`restante status NAME`\n",
+		      ROWS_MAX);
+}
+
+/* Returns how many rows it came to. */
+static size_t add_lane_rows(struct table *table, const json_t *status, const json_t *lane, bool every,
+			    json_t *peaks)
+{
+	const json_t *domain;
+	size_t i, rows = 1;
+
+	add_lane(table, status, lane, peaks);
+	json_array_foreach(json_object_get(lane, "domains"), i, domain)
+	{
+		if (!every && (!domain_needs(domain) || rows >= ROWS_MAX))
+			continue;
+		add_domain(table, status, domain);
+		rows++;
+	}
+	return rows;
+}
+
+static void print_lanes(FILE *to, const json_t *status, bool colour, bool every, json_t *peaks)
 {
 	static const char *const heads[] = {"LANE / DOMAIN", "STATE",  "FOR",	 "HELD", "SIZE",
 					    "OLDEST",	     "WINDOW", "RATE/S", "NEXT"};
 	struct table table;
-	const json_t *lane, *domain;
-	size_t i, d;
+	const json_t *lane;
+	size_t i, rows = 0;
 
 	table_init(&table, 9, 0xFCu); /* figures to the right */
 	table_row(&table);
@@ -182,11 +252,11 @@ static void print_lanes(FILE *to, const json_t *status, bool colour, json_t *pea
 		table_cell(&table, STYLE_DIM, heads[i]);
 	json_array_foreach(json_object_get(status, "lanes"), i, lane)
 	{
-		add_lane(&table, status, lane, peaks);
-		json_array_foreach(json_object_get(lane, "domains"), d, domain)
-		    add_domain(&table, status, domain);
+		if (every || (rows < ROWS_MAX && lane_needs(lane)))
+			rows += add_lane_rows(&table, status, lane, every, peaks);
 	}
-	table_print(&table, to, colour);
+	if (rows > 0)
+		table_print(&table, to, colour);
 	table_deinit(&table);
 }
 
@@ -281,18 +351,22 @@ static void print_outside(FILE *to, const json_t *outside)
 		(void)fprintf(to, "own mail: its limits were reached %.0f times since start\n", refused);
 }
 
-void print_status(FILE *to, const json_t *status, bool colour, json_t *peaks)
+void print_status(FILE *to, const json_t *status, bool colour, bool all, json_t *peaks)
 {
+	bool every = all || rows_of(status) <= ROWS_MAX;
+
 	print_node(to, status, colour);
 	print_held(to, json_object_get(status, "held"));
 	print_account(to, json_object_get(status, "totals"), colour);
 	print_space(to, json_object_get(status, "space"), colour);
 	print_outside(to, json_object_get(status, "outside"));
 	(void)fputc('\n', to);
-	if (json_array_size(json_object_get(status, "lanes")) == 0)
+	if (rows_of(status) == 0 && json_array_size(json_object_get(status, "lanes")) == 0)
 		(void)fprintf(to, "no domain is served yet: `restante domain add NAME`\n");
 	else
-		print_lanes(to, status, colour, peaks);
+		print_lanes(to, status, colour, every, peaks);
+	if (!every)
+		print_sums(to, status);
 }
 
 /* --- watching --- */
@@ -317,7 +391,7 @@ static void redraw(const char *picture, unsigned rows)
 	(void)fputs(*picture != '\0' ? "...\x1b[J" : "\x1b[J", stdout);
 }
 
-static void show_picture(const json_t *status, json_t *peaks, bool terminal)
+static void show_picture(const json_t *status, bool all, json_t *peaks, bool terminal)
 {
 	char *picture = NULL;
 	size_t size = 0;
@@ -325,7 +399,7 @@ static void show_picture(const json_t *status, json_t *peaks, bool terminal)
 
 	if (to == NULL)
 		return;
-	print_status(to, status, colour_wanted(stdout), peaks);
+	print_status(to, status, colour_wanted(stdout), all, peaks);
 	(void)fclose(to);
 	if (terminal)
 		redraw(picture, screen_rows());
@@ -340,13 +414,13 @@ static bool watch_once(struct client *client, const struct arguments *arguments,
 		       json_t *peaks, bool terminal)
 {
 	if (arguments->json) {
-		bool printed = print_answer(client, target) == CLI_OK;
+		bool printed = print_pages(client, target, "lanes") == CLI_OK;
 		return fflush(stdout) == 0 && printed;
 	}
-	json_t *status = client_json(client, "GET", target, NULL);
+	json_t *status = client_pages(client, target, "lanes");
 	if (status == NULL)
 		return false;
-	show_picture(status, peaks, terminal);
+	show_picture(status, arguments->all || arguments->word_count > 0, peaks, terminal);
 	json_decref(status);
 	return ferror(stdout) == 0;
 }
@@ -375,32 +449,40 @@ static int watch(struct client *client, const struct arguments *arguments, const
 	return going ? CLI_OK : CLI_FAILED;
 }
 
-static int show_once(struct client *client, const char *target)
+static int show_once(struct client *client, const struct arguments *arguments, const char *target)
 {
-	json_t *status = client_json(client, "GET", target, NULL);
+	json_t *status = client_pages(client, target, "lanes");
 
 	if (status == NULL)
 		return CLI_FAILED;
-	print_status(stdout, status, colour_wanted(stdout), NULL);
+	print_status(stdout, status, colour_wanted(stdout), arguments->all || arguments->word_count > 0,
+		     NULL);
 	json_decref(status);
 	return CLI_OK;
 }
 
+/* People want to see what needs attention, programs everything. */
+static const char *target_before(const struct arguments *arguments)
+{
+	if (arguments->word_count > 0)
+		return "/v1/status?domain=";
+	return arguments->json || arguments->all ? "/v1/status" : "/v1/status?order=attention";
+}
+
 int run_status(struct client *client, const struct arguments *arguments)
 {
-	bool named = arguments->word_count > 0;
+	const char *name = arguments->word_count > 0 ? arguments->words[0] : "";
 	struct buffer target;
 	int status = CLI_FAILED;
 
-	if (target_of(&target, named ? "/v1/status?domain=" : "/v1/status", named ? arguments->words[0] : "",
-		      "") == 0) {
+	if (target_of(&target, target_before(arguments), name, "") == 0) {
 		const char *path = buffer_slice(&target).data;
 		if (arguments->watch)
 			status = watch(client, arguments, path);
 		else if (arguments->json)
-			status = print_answer(client, path);
+			status = print_pages(client, path, "lanes");
 		else
-			status = show_once(client, path);
+			status = show_once(client, arguments, path);
 	}
 	buffer_deinit(&target);
 	return status;

@@ -11,14 +11,18 @@
 enum { DAY_MS = 86400000, PIECE_BYTES = 100000 };
 enum { WALL_MS = 1700000000 };
 
-enum call_kind { CALL_PLAIN, CALL_QUEUE, CALL_TRACE, CALL_SHOW, CALL_CAT };
+enum call_kind { CALL_PLAIN, CALL_OVERVIEW, CALL_QUEUE, CALL_TRACE, CALL_SHOW, CALL_CAT };
 
 struct call {
 	struct list link;
 	enum call_kind kind;
 	uint64_t id, offset;
 	size_t limit;
-	int error; /* instead of the relay's result */
+	int error;		      /* instead of the relay's result */
+	char domain[256], after[256]; /* of an overview */
+	void (*lane)(void *owner, const struct admin_lane_view *view);
+	void (*show)(void *owner, const struct admin_domain_view *view);
+	void (*sums)(void *owner, const struct admin_sums *sums, const char *next);
 	void (*message)(void *owner, const struct admin_message_view *view);
 	void (*end)(void *owner, const struct store_end *end);
 	bool (*piece)(void *owner, struct slice bytes);
@@ -216,6 +220,78 @@ bool admin_status(struct relay *relay, struct slice name,
 	if (domain != NULL)
 		tell_domain(relay, "waiting.example", "", DOMAIN_WAITING, domain, owner);
 	return true;
+}
+
+void admin_overview(struct relay *relay, const struct admin_overview_filter *filter,
+		    void (*lane)(void *owner, const struct admin_lane_view *view),
+		    void (*domain)(void *owner, const struct admin_domain_view *view),
+		    void (*end)(void *owner, const struct admin_sums *sums, const char *next),
+		    admin_done *done, void *owner)
+{
+	struct call *call = add_call(relay, CALL_OVERVIEW, done, owner);
+
+	hear(relay, "overview %s %zu", filter->by_attention ? "attention" : "name", filter->rows);
+	(void)snprintf(call->domain, sizeof(call->domain), "%.*s", SLICE_ARG(filter->domain));
+	(void)snprintf(call->after, sizeof(call->after), "%.*s", SLICE_ARG(filter->after));
+	call->limit = filter->rows;
+	call->lane = lane;
+	call->show = domain;
+	call->sums = end;
+}
+
+/* All at once when it fits; else whole lanes behind `after`, whose names are in order here. */
+static void answer_overview(struct relay *relay, struct call *call)
+{
+	const struct admin_sums sums = {.lanes = relay->lane_count,
+					.lanes_up = relay->lane_count / 2,
+					.lanes_down = (relay->lane_count + 1) / 2,
+					.domains = relay->lane_count * relay->domains_per_lane + 1};
+	size_t per_lane = 1 + relay->domains_per_lane, first = 0, count = call->limit / per_lane;
+	char next[64] = "";
+
+	if (call->domain[0] != '\0' || relay->lane_count * per_lane < call->limit) {
+		if (!admin_status(relay, slice_of(call->domain), call->lane, call->show, call->owner))
+			call->error = ERR_MISSING;
+		else
+			call->sums(call->owner, &sums, "");
+		return;
+	}
+	if (sscanf(call->after, "mail%zu", &first) == 1)
+		first++;
+	for (size_t i = first; i < first + count && i < relay->lane_count; i++)
+		(void)tell_lane_domains(relay, i, SLICE(""), call->lane, call->show, call->owner);
+	if (first + count < relay->lane_count)
+		(void)snprintf(next, sizeof(next), "mail%zu.example.net:25", first + count - 1);
+	call->sums(call->owner, &sums, next);
+}
+
+struct domain_page {
+	struct slice after;
+	size_t left;
+	bool behind, more;
+	void (*domain)(void *owner, const struct admin_domain_view *view);
+	void *owner;
+};
+
+static void page_domain(void *owner, const struct admin_domain_view *view)
+{
+	struct domain_page *page = owner;
+
+	if (page->behind && page->left > 0)
+		page->domain(page->owner, view);
+	else if (page->behind)
+		page->more = true;
+	page->left -= page->behind && page->left > 0;
+	page->behind = page->behind || slice_equal(slice_of(view->name), page->after);
+}
+
+bool admin_domains(const struct relay *relay, struct slice after, size_t max,
+		   void (*domain)(void *owner, const struct admin_domain_view *view), void *owner)
+{
+	struct domain_page page = {after, max, after.size == 0, false, domain, owner};
+
+	(void)admin_status((struct relay *)(uintptr_t)relay, SLICE(""), NULL, page_domain, &page);
+	return page.more;
 }
 
 /* --- domains --- */
@@ -442,6 +518,8 @@ static void answer(struct relay *relay, struct call *call)
 {
 	if (relay->result.error != 0)
 		return;
+	if (call->kind == CALL_OVERVIEW)
+		answer_overview(relay, call);
 	if (call->kind == CALL_QUEUE)
 		answer_queue(relay, call);
 	if (call->kind == CALL_TRACE)

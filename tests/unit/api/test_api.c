@@ -180,7 +180,11 @@ static const struct {
     {"GET", "/v1/queue?domain=" NAME_255 "x", NULL, 400, "syntax", "255"},
     {"GET", "/v1/queue?sender=" NAME_255 NAME_255, NULL, 400, "syntax", "320"},
     {"GET", "/v1/trace?since=yesterday", NULL, 400, "syntax", "2026-12-01T10:00:00Z"},
-    {"GET", "/v1/domains?x=1", NULL, 400, "syntax", "known here: none"},
+    {"GET", "/v1/domains?x=1", NULL, 400, "syntax", "known here: limit, after"},
+    {"GET", "/v1/domains/a?x=1", NULL, 400, "syntax", "known here: none"},
+    {"GET", "/v1/domains?limit=0", NULL, 400, "syntax", "from 1 to 1000"},
+    {"GET", "/v1/status?order=size", NULL, 400, "syntax", "order is name or attention"},
+    {"GET", "/metrics?domain=none.example", NULL, 404, "not_found", ""},
     {"PUT", "/v1/domains/a", "{", 400, "syntax", "not JSON"},
     {"PUT", "/v1/domains/a", "[]", 400, "syntax", "must be a JSON object"},
     {"PUT", "/v1/domains/a", "7", 400, "syntax", "not JSON"},
@@ -437,11 +441,49 @@ static void test_status_of_many_domains(void **state)
 {
 	struct http *http = *state;
 
+	char target[128] = "/v1/status";
+	size_t lanes = 0, pages = 0;
+
 	http->relay.lane_count = 2000;
 	http->relay.domains_per_lane = 3;
-	json_t *status = get(http, "/v1/status");
-	assert_int_equal(json_array_size(json_object_get(status, "lanes")), 2001);
-	json_decref(status);
+	while (target[0] != '\0' && pages < 20) {
+		json_t *status = get(http, target);
+		const char *next = json_string_value(json_object_get(status, "next"));
+		const json_t *sums = json_object_get(json_object_get(status, "sums"), "lanes");
+		assert_int_equal(json_integer_value(json_object_get(sums, "total")), 2000);
+		lanes += json_array_size(json_object_get(status, "lanes"));
+		pages++;
+		target[0] = '\0';
+		if (next != NULL)
+			(void)snprintf(target, sizeof(target), "/v1/status?after=%s", next);
+		json_decref(status);
+	}
+	assert_int_equal(lanes, 2000);
+	assert_int_equal(pages, 8);
+	json_decref(get(http, "/v1/status?order=attention&limit=40"));
+	assert_string_equal(http->relay.heard, "overview attention 40");
+}
+
+static void test_domains_in_pages(void **state)
+{
+	struct http *http = *state;
+	char target[128] = "/v1/domains?limit=100";
+	size_t domains = 0, pages = 0;
+
+	http->relay.lane_count = 250;
+	http->relay.domains_per_lane = 2;
+	while (target[0] != '\0' && pages < 20) {
+		json_t *page = get(http, target);
+		const char *next = json_string_value(json_object_get(page, "next"));
+		domains += json_array_size(json_object_get(page, "domains"));
+		pages++;
+		target[0] = '\0';
+		if (next != NULL)
+			(void)snprintf(target, sizeof(target), "/v1/domains?limit=100&after=%s", next);
+		json_decref(page);
+	}
+	assert_int_equal(domains, 501);
+	assert_int_equal(pages, 6);
 }
 
 static void test_domains(void **state)
@@ -616,6 +658,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_status_of_one_domain, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_status_with_nothing_and_with_strange_bytes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_status_of_many_domains, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_domains_in_pages, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_domains, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_queue, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_queue_pages, setup, teardown),

@@ -267,7 +267,7 @@ static const struct {
 	const char *line, *err;
 } bad[] = {
     {"status --wach", "there is no option --wach here; did you mean --watch?"},
-    {"status --wach", "usage: restante status [NAME] [--watch]"},
+    {"status --wach", "usage: restante status [NAME] [--watch] [--all]"},
     {"status --until 2h", "there is no option --until"},
     {"status --watch=yes", "--watch takes no value"},
     {"status --data", "--data wants a folder"},
@@ -311,7 +311,7 @@ static void test_bad_usage(void **state)
 
 static void test_help(void **state)
 {
-	expect(*state, "status --help", CLI_OK, "restante status [NAME] [--watch]", "");
+	expect(*state, "status --help", CLI_OK, "restante status [NAME] [--watch] [--all]", "");
 	expect(*state, "domain --help", CLI_OK, "restante domain set NAME KEY=VALUE", "");
 	expect(*state, "domain add -h", CLI_OK, "restante domain add NAME", "");
 	assert_true(cli_knows("domain") && cli_knows("probe") && cli_knows("doctor"));

@@ -160,7 +160,8 @@ static void test_no_lane_at_all(void **state)
 
 	http->relay.lane_count = 0;
 	char *text = scrape(http);
-	assert_null(strstr(text, "restante_lane"));
+	assert_null(strstr(text, "restante_lane_"));
+	assert_non_null(strstr(text, "\nrestante_lanes_shown 0\n"));
 	check_format(text, 20);
 	free(text);
 }

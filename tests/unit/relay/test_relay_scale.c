@@ -241,6 +241,126 @@ static void thousands_of_dead_lanes_are_probed_within_a_budget(void **state)
 	free(dead_net);
 }
 
+/* --- the overview --- */
+
+struct overview {
+	size_t lanes, domains, ends;
+	bool first_down; /* the lane that was told first is down */
+	struct admin_sums sums;
+	char next[FEED_NAME_MAX];
+	struct play_answer answer;
+};
+
+static void see_lane(void *owner, const struct admin_lane_view *view)
+{
+	struct overview *o = owner;
+
+	if (o->lanes++ == 0)
+		o->first_down = strcmp(view->state, "down") == 0;
+}
+
+static void see_domain(void *owner, const struct admin_domain_view *view)
+{
+	((struct overview *)owner)->domains++;
+}
+
+static void see_end(void *owner, const struct admin_sums *sums, const char *next)
+{
+	struct overview *o = owner;
+
+	o->ends++;
+	o->sums = *sums;
+	(void)snprintf(o->next, sizeof(o->next), "%s", next);
+}
+
+static void see_done(void *owner, const struct admin_result *result)
+{
+	play_answered(&((struct overview *)owner)->answer, result);
+}
+
+static void ask_overview(struct play *play, const struct admin_overview_filter *filter, struct overview *o)
+{
+	size_t lanes = o->lanes, domains = o->domains;
+	char after[FEED_NAME_MAX];
+	struct admin_overview_filter copy = *filter;
+
+	(void)snprintf(after, sizeof(after), "%s", o->next);
+	*o = (struct overview){.lanes = lanes, .domains = domains};
+	copy.after = slice_of(after);
+	admin_overview(play->relay, &copy, see_lane, see_domain, see_end, see_done, o);
+}
+
+static void many_lanes_are_told_in_pages(void **state)
+{
+	const struct admin_overview_filter by_name = {.rows = 1000};
+	const struct admin_overview_filter by_attention = {.by_attention = true, .rows = 40};
+	struct play *play = play_with_lanes();
+	struct overview o = {.lanes = 0}, worst = {.lanes = 0};
+	int pages = 0;
+
+	(void)play_mail(play, "a@s.example", "b@d1234.example", "\r\nx");
+	play_end(play, play_dialled(play), NET_END_REFUSED);
+	do {
+		ask_overview(play, &by_name, &o);
+		play_pass(play, 50);
+		assert_true(o.answer.came && o.ends == 1);
+		assert_int_equal(o.answer.result.error, 0);
+		pages++;
+	} while (o.next[0] != '\0' && pages < 20);
+	assert_int_equal(o.lanes, LANES);
+	assert_int_equal(o.domains, LANES);
+	assert_int_equal(o.sums.lanes, LANES);
+	assert_int_equal(o.sums.lanes_down, 1);
+	assert_int_equal(o.sums.held_by_down, 1);
+	assert_int_equal(o.sums.domains_in[DOMAIN_OPEN], LANES);
+
+	ask_overview(play, &by_attention, &worst);
+	play_pass(play, 50);
+	assert_true(worst.first_down && worst.lanes <= 40);
+	assert_string_equal(worst.next, "");
+	play_free(play);
+	free(dead_net);
+}
+
+static void remove_domain(struct play *play, int number)
+{
+	struct play_answer answer = {.came = false};
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "d%04d.example", number);
+	admin_domain_remove(play->relay, slice_of(name), play_answered, &answer);
+	play_run(play);
+	assert_true(answer.came);
+}
+
+/* A slice at a time: whoever goes while others are looked at does no harm, several who ask are all answered.
+ */
+static void lanes_go_while_they_are_looked_at(void **state)
+{
+	const struct admin_overview_filter filter = {.by_attention = true, .rows = 40};
+	struct play *play = play_with_lanes();
+	struct overview o[3] = {{.lanes = 0}};
+
+	for (int i = 0; i < 3; i++)
+		ask_overview(play, &filter, &o[i]);
+	for (int i = 0; i < 30; i++) {
+		play->now.now_us++;
+		relay_run(play->relay); /* one turn of the loop */
+		assert_true(i > 0 || !o[0].answer.came); /* not all of it in one turn of the loop */
+		remove_domain(play, LANES - 1 - i);
+		remove_domain(play, 900 + i * 5);
+	}
+	play_pass(play, 100);
+	for (int i = 0; i < 3; i++) {
+		assert_true(o[i].answer.came && o[i].ends == 1);
+		assert_in_range(o[i].sums.lanes, LANES - 60, LANES);
+	}
+	ask_overview(play, &filter, &o[0]);
+	play_free(play); /* who still waits hears of it */
+	free(dead_net);
+	assert_int_equal(o[0].answer.result.error, ERR_STATE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +368,8 @@ int main(void)
 	    cmocka_unit_test(a_backlog_of_many_domains_is_read_in_turns),
 	    cmocka_unit_test(many_that_are_refused_leave_a_neighbour_alone),
 	    cmocka_unit_test(thousands_of_dead_lanes_are_probed_within_a_budget),
+	    cmocka_unit_test(many_lanes_are_told_in_pages),
+	    cmocka_unit_test(lanes_go_while_they_are_looked_at),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,6 +123,7 @@ void handle_queue(struct request *request)
 	if (!parameter_domain(request, "domain", &filter.domain) ||
 	    !parameter_path(request, "recipient", &filter.recipient) ||
 	    !parameter_path(request, "sender", &filter.sender) ||
+	    !parameter_flag(request, "grace", &filter.grace) ||
 	    !parameter_limit(request, "limit", &request->limit) ||
 	    !parameter_id(request, "after", &filter.after))
 		return;

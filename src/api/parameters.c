@@ -55,6 +55,16 @@ bool parameter_rows(struct request *request, const char *name, size_t *ret_rows)
 	return true;
 }
 
+bool parameter_flag(struct request *request, const char *name, bool *ret_flag)
+{
+	struct slice text = parameter_text(request, name);
+
+	if (text.size > 0 && !slice_equal(text, SLICE("0")) && !slice_equal(text, SLICE("1")))
+		return refuse(request, name, "must be 1 or 0");
+	*ret_flag = slice_equal(text, SLICE("1"));
+	return true;
+}
+
 bool parameter_id(struct request *request, const char *name, uint64_t *ret_id)
 {
 	struct slice text = parameter_text(request, name);

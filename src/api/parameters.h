@@ -17,6 +17,8 @@ bool parameter_domain(struct request *request, const char *name, struct slice *r
 bool parameter_limit(struct request *request, const char *name, size_t *ret_limit);
 /* 1..ADMIN_ROWS_MAX, which it is when not given. */
 bool parameter_rows(struct request *request, const char *name, size_t *ret_rows);
+/* "1" or "0"; false when not given. */
+bool parameter_flag(struct request *request, const char *name, bool *ret_flag);
 /* A message id; 0 when not given. */
 bool parameter_id(struct request *request, const char *name, uint64_t *ret_id);
 /* RFC 3339; 0 when not given. */

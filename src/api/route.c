@@ -16,7 +16,7 @@ static const struct route routes[] = {
     {"POST", "/v1/domains/*/resume", handle_resume},
     {"POST", "/v1/domains/*/probe", handle_probe},
     {"POST", "/v1/domains/*/trust", handle_trust},
-    {"GET", "/v1/queue", handle_queue, {"domain", "recipient", "sender", "limit", "after"}},
+    {"GET", "/v1/queue", handle_queue, {"domain", "recipient", "sender", "grace", "limit", "after"}},
     {"GET", "/v1/trace", handle_trace, {"recipient", "sender", "message_id", "since", "limit"}},
     {"GET", "/v1/messages/*", handle_message_show},
     {"DELETE", "/v1/messages/*", handle_message_remove},

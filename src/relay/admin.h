@@ -158,6 +158,7 @@ void admin_trust(struct relay *relay, struct slice name, admin_done *done, void 
 struct admin_message_filter {
 	struct slice domain;		/* empty: all */
 	struct slice recipient, sender; /* whole address, any case; empty: all */
+	bool grace;			/* what has ended and is kept for a while, instead of what waits */
 	uint64_t after;			/* ids > after */
 	size_t limit;			/* 1..10000 */
 };

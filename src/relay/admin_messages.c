@@ -38,6 +38,7 @@ int admin_show_entry(const struct relay *relay, const struct store_entry *entry,
 struct queue_request {
 	struct admin_request request; /* first */
 	uint32_t domain;
+	bool grace;
 	char recipient[STORE_PATH_MAX + 1], sender[STORE_PATH_MAX + 1];
 	uint64_t after;
 	size_t limit, shown;
@@ -54,7 +55,8 @@ static bool entry_matches(const struct queue_request *q, const struct store_entr
 		return true;
 	for (uint32_t i = 0; i < entry->envelope.recipient_count; i++) {
 		const struct store_recipient *r = &entry->envelope.recipients[i];
-		if (r->state == STORE_QUEUED && slice_equal_nocase(recipient, r->forward_path))
+		bool meant = q->grace ? store_in_grace(r) : r->state == STORE_QUEUED;
+		if (meant && slice_equal_nocase(recipient, r->forward_path))
 			return true;
 	}
 	return false;
@@ -125,7 +127,8 @@ void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
 		admin_request_answer(relay, done, owner, ERR_MEMORY, "out of memory");
 		return;
 	}
-	q->domain = domain != NULL ? domain->number : 0;
+	q->domain = (domain != NULL ? domain->number : 0) | (filter->grace ? STORE_GRACE : 0);
+	q->grace = filter->grace;
 	(void)snprintf(q->recipient, sizeof(q->recipient), "%.*s", SLICE_ARG(filter->recipient));
 	(void)snprintf(q->sender, sizeof(q->sender), "%.*s", SLICE_ARG(filter->sender));
 	q->after = filter->after;

@@ -29,6 +29,7 @@ static const struct option known_options[] = {
     {"--format", OPTION_FORMAT, "mbox or maildir"},
     {"--domain", OPTION_DOMAIN, "a domain"},
     {"--all", OPTION_ALL, NULL},
+    {"--grace", OPTION_GRACE, NULL},
 };
 
 enum { OPTION_COUNT = sizeof(known_options) / sizeof(known_options[0]) };
@@ -101,6 +102,7 @@ static int set_option(const struct parse *parse, const struct option *option, co
 	    {"--format", NULL, &to->format},
 	    {"--domain", NULL, &to->domain},
 	    {"--all", &to->all, NULL},
+	    {"--grace", &to->grace, NULL},
 	};
 
 	if (option->set == OPTION_TO)

@@ -22,11 +22,12 @@ enum {
 	OPTION_FORMAT = 1u << 8,
 	OPTION_DOMAIN = 1u << 9,
 	OPTION_ALL = 1u << 10,
+	OPTION_GRACE = 1u << 11,
 };
 
 struct arguments {
 	const char *data;
-	bool json, help, watch, all;
+	bool json, help, watch, all, grace;
 	const char *to[CLI_HOSTS_MAX];
 	size_t to_count;
 	const char *recipient, *sender, *message_id, *since, *until, *limit, *format,

@@ -21,8 +21,9 @@ static const struct command commands[] = {
     {"domain rm", "NAME", "stop serving a domain; refused while mail is held", 0, 1, 1, run_domain_rm},
     {"status", "[NAME] [--watch] [--all]", "lanes and domains: health, what is held, what comes next",
      OPTION_WATCH | OPTION_ALL, 0, 1, run_status},
-    {"queue", "[NAME] [--recipient A] [--sender A] [--limit N]", "messages held, with reason and next event",
-     OPTION_RECIPIENT | OPTION_SENDER | OPTION_LIMIT, 0, 1, run_queue},
+    {"queue", "[NAME] [--grace] [--recipient A] [--sender A] [--limit N]",
+     "messages held, with reason and next event",
+     OPTION_GRACE | OPTION_RECIPIENT | OPTION_SENDER | OPTION_LIMIT, 0, 1, run_queue},
     {"trace", "[--recipient A] [--sender A] [--message-id M] [--since T] [--limit N]",
      "what became of any message, with the servers' replies",
      OPTION_RECIPIENT | OPTION_SENDER | OPTION_MESSAGE_ID | OPTION_SINCE | OPTION_LIMIT, 0, 0, run_trace},
@@ -62,7 +63,7 @@ const char *cli_usage(void)
 	       "  restante domain ls | show NAME | set NAME KEY=VALUE... | rm NAME\n"
 	       "  restante status [NAME] [--watch] [--all]\n"
 	       "                                 lanes and domains: health, what is held, what comes next\n"
-	       "  restante queue [NAME] [--recipient A] [--sender A] [--limit N]\n"
+	       "  restante queue [NAME] [--grace] [--recipient A] [--sender A] [--limit N]\n"
 	       "                                 messages held, with reason and next event\n"
 	       "  restante trace [--recipient A] [--sender A] [--message-id M] [--since T] [--limit N]\n"
 	       "                                 what became of any message\n"

@@ -80,6 +80,8 @@ static int page_target(const struct pages *pages, const char *after, struct buff
 	if (error == 0)
 		error = add_query(target, &first, "sender", a->sender);
 	if (error == 0)
+		error = add_query(target, &first, "grace", a->grace ? "1" : NULL);
+	if (error == 0)
 		error = add_query(target, &first, "limit", limit);
 	if (error == 0)
 		error = add_query(target, &first, "after", after[0] != '\0' ? after : NULL);

@@ -353,9 +353,9 @@ void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
 		 void (*message)(void *owner, const struct admin_message_view *view), admin_done *done,
 		 void *owner)
 {
-	hear(relay, "queue domain=%.*s recipient=%.*s sender=%.*s after=%" PRIu64 " limit=%zu",
+	hear(relay, "queue domain=%.*s recipient=%.*s sender=%.*s after=%" PRIu64 " limit=%zu%s",
 	     SLICE_ARG(filter->domain), SLICE_ARG(filter->recipient), SLICE_ARG(filter->sender),
-	     filter->after, filter->limit);
+	     filter->after, filter->limit, filter->grace ? " grace" : "");
 	struct call *call = add_call(relay, CALL_QUEUE, done, owner);
 	call->message = message;
 	call->limit = filter->limit;

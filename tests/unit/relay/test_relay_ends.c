@@ -161,6 +161,39 @@ static void what_expired_can_be_released_and_is_delivered(void **state)
 	play_free(play);
 }
 
+static void count_messages(void *owner, const struct admin_message_view *view)
+{
+	((struct shown *)owner)->words[0]++;
+}
+
+static int listed(struct play *play, bool grace, struct slice domain, struct slice recipient)
+{
+	struct shown shown = {.words = ""};
+	struct admin_message_filter filter = {
+	    .domain = domain, .recipient = recipient, .grace = grace, .limit = 100};
+
+	admin_queue(play->relay, &filter, count_messages, play_answered, &shown);
+	play_run(play);
+	assert_int_equal(shown.answer.result.error, 0);
+	return shown.words[0];
+}
+
+static void what_is_in_grace_is_listed(void **state)
+{
+	const struct slice any = {.data = NULL, .size = 0};
+	struct play *play = play_new();
+	(void)begin(play);
+	days_pass(play, 10);
+	send(play);
+	assert_int_equal(listed(play, true, any, any), 0);
+	days_pass(play, 6);
+	assert_int_equal(listed(play, true, any, any), 1);
+	assert_int_equal(listed(play, true, SLICE("example.com"), SLICE("joe@example.com")), 1);
+	assert_int_equal(listed(play, true, SLICE("example.com"), SLICE("jim@example.com")), 0);
+	assert_int_equal(listed(play, false, any, SLICE("joe@example.com")), 1);
+	play_free(play);
+}
+
 static void what_is_in_grace_can_be_removed(void **state)
 {
 	struct play *play = play_new();
@@ -295,6 +328,7 @@ int main(void)
 	    cmocka_unit_test(mail_expires_into_grace_and_is_gone_at_last),
 	    cmocka_unit_test(it_is_shown_why_and_how_long_it_is_kept),
 	    cmocka_unit_test(what_expired_can_be_released_and_is_delivered),
+	    cmocka_unit_test(what_is_in_grace_is_listed),
 	    cmocka_unit_test(what_is_in_grace_can_be_removed),
 	    cmocka_unit_test(only_what_is_old_expires),
 	    cmocka_unit_test(more_time_can_be_given_during_an_outage),

@@ -12,8 +12,8 @@ expect worst-delay at most 10s
 expect connects at mx1 at most 60
 mx1 healthy
 mark
-send 100 to d1.test over 5m
-wait 5m
+send 200 to d1.test over 10m
+wait 10m
 expect delivered within 5s
 expect stored at mx1 at least 50
 expect ends 0

@@ -24,24 +24,24 @@ static struct door_decision hold_unseen(const struct door_question *q, const str
 		return decision(DOOR_451, "the domain's share of the spool is used up");
 	if (q->vouched)
 		return decision(DOOR_ACCEPT, "unseen recipient, the sender is vouched for: held");
-	if (!budget_has(budgets->unseen, DOOR_UNSEEN, DOOR_UNSEEN, now_us))
+	if (!quota_has(budgets->unseen, budgets->unseen_per_hour, budgets->unseen_per_hour, now_us))
 		return decision(otherwise, "too many unseen recipients while the server cannot be asked");
-	budget_take(budgets->unseen, DOOR_UNSEEN, DOOR_UNSEEN, now_us);
+	quota_take(budgets->unseen, budgets->unseen_per_hour, budgets->unseen_per_hour, now_us);
 	return decision(DOOR_ACCEPT, "unseen recipient, the server cannot be asked: held");
 }
 
 static bool may_ask(const struct door_budgets *budgets, int64_t now_us)
 {
-	return budget_has(budgets->lane_refusals, DOOR_LANE_REFUSALS, DOOR_LANE_REFUSALS_HOUR, now_us) &&
-	       budget_has(budgets->client_refusals, DOOR_CLIENT_REFUSALS, DOOR_CLIENT_REFUSALS_HOUR, now_us);
+	return quota_has(budgets->lane_refusals, DOOR_LANE_REFUSALS, DOOR_LANE_REFUSALS_HOUR, now_us) &&
+	       quota_has(budgets->client_refusals, DOOR_CLIENT_REFUSALS, DOOR_CLIENT_REFUSALS_HOUR, now_us);
 }
 
 static void charge(const struct door_question *q, const struct door_budgets *budgets, int64_t now_us)
 {
 	if (q->proof_asked) /* it was charged when it first came */
 		return;
-	budget_take(budgets->lane_refusals, DOOR_LANE_REFUSALS, DOOR_LANE_REFUSALS_HOUR, now_us);
-	budget_take(budgets->client_refusals, DOOR_CLIENT_REFUSALS, DOOR_CLIENT_REFUSALS_HOUR, now_us);
+	quota_take(budgets->lane_refusals, DOOR_LANE_REFUSALS, DOOR_LANE_REFUSALS_HOUR, now_us);
+	quota_take(budgets->client_refusals, DOOR_CLIENT_REFUSALS, DOOR_CLIENT_REFUSALS_HOUR, now_us);
 }
 
 /* The server says that there is no such mailbox. */
@@ -62,6 +62,8 @@ static struct door_decision unasked(const struct door_question *q, const struct 
 {
 	if (q->refused_now && q->server == DOOR_HEALTHY)
 		return decision(DOOR_550, "no such mailbox, said a proven server a moment ago");
+	if (!may_ask(budgets, now_us) && q->server == DOOR_GRACE)
+		return hold_unseen(q, budgets, DOOR_450, now_us);
 	if (!may_ask(budgets, now_us))
 		return decision(DOOR_450, "too many unknown recipients: not asked any more for a while");
 	return decision(DOOR_CALLOUT, "unseen recipient");

@@ -11,7 +11,7 @@
 #ifndef LANE_DOOR_H
 #define LANE_DOOR_H
 
-#include "lane/budget.h"
+#include "lane/quota.h"
 #include "lane/ledger.h"
 #include "lane/refusal.h"
 
@@ -61,9 +61,10 @@ struct door_decision {
 };
 
 struct door_budgets {
-	struct budget *unseen;		/* of the domain: unseen recipients that were taken unasked */
-	struct budget *lane_refusals;	/* of the lane: callouts that the server refused */
-	struct budget *client_refusals; /* of the client's network (a /24 or /64) */
+	struct quota *unseen;	       /* of the domain: unseen recipients that were taken unasked */
+	double unseen_per_hour;	       /* so many of them; DOOR_UNSEEN unless the operator wants more */
+	struct quota *lane_refusals;   /* of the lane: callouts that the server refused */
+	struct quota *client_refusals; /* of the client's network (a /24 or /64) */
 };
 
 /* Spends from the budgets what the answer costs. */

@@ -115,7 +115,7 @@
 
 /* Unseen recipients of senders that nobody vouches for, taken while the server cannot be asked, per domain
  * and hour: ten times the new correspondents of a large firm; 200 mails of dictionary spam an hour are
- * bearable. */
+ * bearable. (An operator may set more.) */
 #define DOOR_UNSEEN 200.0
 /* Callouts that are refused: servers slow down or lock out who asks for many unknown users (20 in a session
  * is a usual bound). At once, and per hour. */

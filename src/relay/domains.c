@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "proto/idn.h"
 #include "relay/discover.h"
+#include "relay/door.h"
 #include "relay/feed.h"
 #include "relay/known.h"
 #include "relay/save.h"
@@ -150,6 +151,8 @@ static struct domain *make(struct relay *relay, struct slice name, uint32_t numb
 		free(domain);
 		return NULL;
 	}
+	list_init(&domain->callouts);
+	list_init(&domain->visits);
 	order_by_number(domain);
 	domain_flow_init(&domain->flow, relay->now.wall_ms);
 	domain->flow_timer.fire = flow_timer_fired;
@@ -200,6 +203,7 @@ void domain_free(struct domain *domain)
 
 	survey_forget_domain(domain);
 	discover_stop(domain);
+	door_domain_gone(domain);
 	trust_cancel(domain);
 	relay->room.domains_refused -= domain->share_used_up;
 	if (domain->feed != NULL)

@@ -63,7 +63,10 @@ struct domain {
 	uint32_t puts;	   /* of its record, asked for by an administrator and not answered */
 	bool removing;	   /* its removal is being written */
 
-	struct known *known; /* of its recipients, see known.h; NULL: nothing yet */
+	struct known *known;  /* of its recipients, see known.h; NULL: nothing yet */
+	struct list callouts; /* struct callout: its server is asked about recipients */
+	uint32_t callout_count;
+	struct list visits; /* struct door_visit: recipients at our door that wait */
 
 	struct outside *outside; /* not served here: our own mail goes there; NULL: served */
 

@@ -7,6 +7,7 @@
 
 #include "lane/identity.h"
 #include "lane/mailbox.h"
+#include "lane/quota.h"
 #include "lane/turns.h"
 #include "relay/domains.h"
 #include "relay/members.h"
@@ -79,6 +80,7 @@ struct feed {
 	uint32_t connection_count;
 	uint32_t opening_count; /* not yet greeted */
 	struct list idle;	/* struct outbound, greeted, without a transaction; the latest used first */
+	struct quota refusals;	/* callouts that its server refused lately, see door.h */
 	struct list asks;	/* struct ask that wait for a connection */
 
 	struct timer timer;	  /* the lane's deadline */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "relay/door.h"
 #include "relay/feed.h"
 
 enum {
@@ -133,6 +134,7 @@ void inbound_free(struct inbound *in)
 		commit_orphan(in->commit);
 	in_session_cancel(in);
 	inbound_spf_forget(in);
+	door_reset(in);
 	if (in->message != NULL)
 		relay->ports.store->ops->abort(in->message, NULL, NULL);
 	room_close(in);
@@ -179,40 +181,6 @@ static void answer(struct inbound *in, uint16_t code, const char *status, const 
 	struct reply reply;
 
 	reply_set(&reply, code, status, "%s", text);
-	smtp_server_answer(in->server, &reply, inbound_now_us(in));
-}
-
-static void note_refusal(struct inbound *in, const struct smtp_server_recipient *recipient,
-			 const struct reply *reply)
-{
-	struct relay *relay = in->relay;
-	char words[STORE_REPLY_MAX];
-
-	(void)reply_format(reply, words, sizeof(words));
-	struct store_end end = {
-	    .ended_ms = relay->now.wall_ms,
-	    .state = STORE_REFUSED,
-	    .at_door = true,
-	    .reverse_path = smtp_server_transaction(in->server)->reverse_path,
-	    .forward_path = recipient->forward_path,
-	    .reply = slice_of(words),
-	    .relay = slice_of(in->client_address),
-	};
-	relay->counters.refused_recipients++;
-	relay->ports.store->ops->note_end(relay->ports.store, &end);
-}
-
-static void check_recipient(struct inbound *in)
-{
-	const struct smtp_server_recipient *recipient = smtp_server_recipient(in->server);
-	struct reply reply;
-
-	inbound_check_recipient(in, recipient, &reply);
-	/* What is refused for want of room must not take room. */
-	if (!reply_positive(&reply) && reply.code != 452)
-		note_refusal(in, recipient, &reply);
-	if (reply_positive(&reply))
-		inbound_spf_ask(in);
 	smtp_server_answer(in->server, &reply, inbound_now_us(in));
 }
 
@@ -340,10 +308,11 @@ static bool act(struct inbound *in, enum smtp_server_action action)
 		return false;
 	case SMTP_SERVER_CHECK_MAIL:
 		inbound_spf_forget(in);
+		door_reset(in);
 		answer(in, 250, "2.1.0", "ok");
 		return true;
 	case SMTP_SERVER_CHECK_RCPT:
-		check_recipient(in);
+		inbound_check_recipient(in);
 		return true;
 	case SMTP_SERVER_BEGIN:
 		begin_message(in);

@@ -43,9 +43,11 @@ struct inbound {
 		bool awaited; /* the message is whole and waits for the answer */
 		struct spf_query *query;
 		struct timer timer;
-	} spf;			 /* of the transaction's reverse-path */
-	struct in_session waits; /* for what the server says of a message that is stored */
-	bool closing;		 /* everything was said; net closes after the flush */
+	} spf;			  /* of the transaction's reverse-path */
+	struct in_session waits;  /* for what the server says of a message that is stored */
+	struct door_visit *visit; /* the recipient whose reply is waited for, see door.h; NULL: none */
+	int64_t door_until_us;	  /* no recipient of this transaction waits longer; 0: none has waited */
+	bool closing;		  /* everything was said; net closes after the flush */
 	struct timer timer;
 };
 
@@ -67,9 +69,12 @@ bool inbound_spf_await(struct inbound *in);
 
 /* --- inbound_rcpt.c --- */
 
-/* The reply to RCPT. */
-void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipient *recipient,
-			     struct reply *ret_reply);
+/* RCPT: the machine is answered, now or later. */
+void inbound_check_recipient(struct inbound *in);
+/* What was waited for is known: the machine goes on. The session may be gone after this. */
+void inbound_recipient_decided(struct inbound *in, const struct reply *reply);
+/* Is the reverse-path authenticated, so that nobody can be harmed by mail that bounces? */
+bool inbound_vouched(const struct inbound *in);
 /* The domain whose queue a recipient goes to; the bare postmaster goes to the first domain. NULL: not served.
  */
 struct domain *inbound_domain(const struct relay *relay, struct slice domain);

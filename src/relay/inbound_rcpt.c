@@ -1,6 +1,7 @@
 #include "relay/inbound.h"
 
 #include "base/check.h"
+#include "relay/door.h"
 
 struct domain *inbound_domain(const struct relay *relay, struct slice name)
 {
@@ -9,6 +10,11 @@ struct domain *inbound_domain(const struct relay *relay, struct slice name)
 	/* "<postmaster>" (RFC 5321 §4.5.1): somebody who runs mail here reads it: the domain served longest.
 	 */
 	return domain_oldest(relay);
+}
+
+bool inbound_vouched(const struct inbound *in)
+{
+	return in->spf.pass;
 }
 
 static void check_room(const struct inbound *in, struct domain *domain, struct reply *ret_reply)
@@ -29,15 +35,38 @@ static void check_room(const struct inbound *in, struct domain *domain, struct r
 	check_never();
 }
 
-void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipient *recipient,
-			     struct reply *ret_reply)
+static void note_refusal(struct inbound *in, const struct smtp_server_recipient *recipient,
+			 const struct reply *reply)
 {
-	const struct relay *relay = in->relay;
-	struct domain *domain = inbound_domain(relay, recipient->domain);
+	struct relay *relay = in->relay;
+	char words[STORE_REPLY_MAX];
 
-	if (domain != NULL && domain_takes_mail(domain))
-		check_room(in, domain, ret_reply);
-	else if (domain != NULL)
+	(void)reply_format(reply, words, sizeof(words));
+	struct store_end end = {
+	    .ended_ms = relay->now.wall_ms,
+	    .state = STORE_REFUSED,
+	    .at_door = true,
+	    .reverse_path = smtp_server_transaction(in->server)->reverse_path,
+	    .forward_path = recipient->forward_path,
+	    .reply = slice_of(words),
+	    .relay = slice_of(in->client_address),
+	};
+	relay->counters.refused_recipients++;
+	relay->ports.store->ops->note_end(relay->ports.store, &end);
+}
+
+static void answer(struct inbound *in, const struct reply *reply)
+{
+	/* What is refused for want of room must not take room. */
+	if (!reply_positive(reply) && reply->code != 452)
+		note_refusal(in, smtp_server_recipient(in->server), reply);
+	smtp_server_answer(in->server, reply, inbound_now_us(in));
+}
+
+static void refuse_domain(const struct relay *relay, const struct domain *domain,
+			  const struct smtp_server_recipient *recipient, struct reply *ret_reply)
+{
+	if (domain != NULL)
 		reply_set(ret_reply, 451, "4.3.5", "%s is being changed here, try again later", domain->name);
 	else if (recipient->domain.size == 0)
 		reply_set(ret_reply, 451, "4.3.5", "no domain is served here yet, try again later");
@@ -47,4 +76,28 @@ void inbound_check_recipient(struct inbound *in, const struct smtp_server_recipi
 	else
 		reply_set(ret_reply, 550, "5.7.1", "relaying denied: %.*s is not served here",
 			  SLICE_ARG(slice_upto(recipient->domain, 255)));
+}
+
+void inbound_check_recipient(struct inbound *in)
+{
+	const struct smtp_server_recipient *recipient = smtp_server_recipient(in->server);
+	struct domain *domain = inbound_domain(in->relay, recipient->domain);
+	struct reply reply;
+
+	if (domain == NULL || !domain_takes_mail(domain)) {
+		refuse_domain(in->relay, domain, recipient, &reply);
+		answer(in, &reply);
+		return;
+	}
+	check_room(in, domain, &reply);
+	if (reply_positive(&reply))
+		inbound_spf_ask(in);
+	if (!reply_positive(&reply) || door_ask(in, domain, recipient, &reply))
+		answer(in, &reply);
+}
+
+void inbound_recipient_decided(struct inbound *in, const struct reply *reply)
+{
+	answer(in, reply);
+	inbound_run(in);
 }

@@ -61,14 +61,19 @@ static int key_of(const struct outbound *out, uint32_t index, char ret_key[LEDGE
 }
 
 /* An entry that is damaged says nothing, and is written anew; one of a later version is left as it is. */
-static void take_entry(struct known_note *note, const struct store_pair *pairs, size_t count)
+static enum known_note_state take_entry(struct ledger_entry *entry, const struct store_pair *pairs,
+					size_t count)
 {
-	int error = count > 0 ? ledger_decode(pairs[0].value, &note->entry) : ERR_MISSING;
+	int error = count > 0 ? ledger_decode(pairs[0].value, entry) : ERR_MISSING;
 
 	if (error == 0)
-		note->state = NOTE_FOUND;
-	else if (error != ERR_VERSION)
-		note->state = NOTE_NEW;
+		return NOTE_FOUND;
+	return error != ERR_VERSION ? NOTE_NEW : NOTE_NONE;
+}
+
+void known_entry_take(struct known_entry *entry, const struct store_pair *pairs, size_t count)
+{
+	entry->state = take_entry(&entry->entry, pairs, count);
 }
 
 static void entry_read(void *owner, enum store_result result, const struct store_pair *pairs, size_t count,
@@ -85,7 +90,7 @@ static void entry_read(void *owner, enum store_result result, const struct store
 		return;
 	}
 	if (result == STORE_OK)
-		take_entry(note, pairs, count);
+		note->state = take_entry(&note->entry, pairs, count);
 	check(out->notes_pending > 0);
 	out->notes_pending--;
 	if (out->notes_pending == 0 && out->awaits_notes)
@@ -118,20 +123,41 @@ static void entry_written(void *owner, enum store_result result, enum store_reas
 	relay->operations--; /* what was not written is learnt from the next delivery */
 }
 
-static void write_entry(const struct outbound *out, uint32_t index, const struct ledger_entry *entry)
+static void write_entry(struct domain *domain, struct slice local, const struct ledger_entry *entry)
 {
-	struct relay *relay = out->relay;
+	struct relay *relay = domain->relay;
 	char key[LEDGER_KEY_MAX];
 	struct buffer record;
 	size_t size;
 
 	buffer_init(&record, 0);
-	if (key_of(out, index, key, &size) == 0 && ledger_encode(entry, &record) == 0) {
+	if (ledger_key(slice_of(domain->name), local, key, &size) == 0 &&
+	    ledger_encode(entry, &record) == 0) {
 		relay->operations++;
 		relay->ports.store->ops->put(relay->ports.store, slice_make(key, size), buffer_slice(&record),
 					     entry_written, relay);
 	}
 	buffer_deinit(&record);
+}
+
+void known_called(struct domain *domain, struct slice local, struct known_entry *entry)
+{
+	struct known *known = domain->known;
+	bool found = entry->state == NOTE_FOUND;
+	struct ledger_entry before = entry->entry;
+
+	if (known == NULL || entry->state == NOTE_NONE || !ledger_worth(&known->ledger, found))
+		return;
+	known_serve(domain);
+	if (!found)
+		entry->entry = ledger_entry(LEDGER_CALLOUT);
+	ledger_accepted(&entry->entry, &known->ledger, local, domain->relay->now.wall_ms);
+	known->changed = true;
+	if (!ledger_must_write(found ? &before : NULL, &entry->entry))
+		return;
+	known->count += !found;
+	entry->state = NOTE_FOUND;
+	write_entry(domain, local, &entry->entry);
 }
 
 /* Brings an entry up to date. False: it says nothing about this recipient, or nothing worth an entry. */
@@ -174,7 +200,8 @@ void known_learn(struct outbound *out, uint32_t index, enum verdict verdict,
 	if (!ledger_must_write(found ? &note->entry : NULL, &entry))
 		return;
 	known->count += !found;
-	write_entry(out, index, &entry);
+	write_entry(out->item->domain, local_part(out->item->envelope.recipients[index].forward_path),
+		    &entry);
 }
 
 /* --- the domain's record --- */

@@ -13,6 +13,7 @@
 #define RELAY_KNOWN_H
 
 #include "lane/ledger.h"
+#include "lane/quota.h"
 #include "lane/refusal.h"
 #include "relay/relay_private.h"
 
@@ -38,6 +39,8 @@ struct known { /* of a domain; made when there is something to know */
 	bool changed, saved; /* saved: once, since start */
 	bool urgent;	     /* changed, and not to wait for KNOWN_SAVE_MS */
 	int64_t saved_us, saved_service_ms;
+	struct quota unseen; /* recipients that were taken at our door unasked */
+	uint32_t checks;     /* begun; a wish for one is fulfilled by one that begins after it */
 };
 
 /* Of one recipient of a transaction, as it was when that began. */
@@ -45,6 +48,10 @@ enum known_note_state {
 	NOTE_NONE = 0, /* it has no place in the ledger, or could not be read: it is left alone */
 	NOTE_NEW = 1,
 	NOTE_FOUND = 2,
+};
+struct known_entry {
+	enum known_note_state state;
+	struct ledger_entry entry;
 };
 struct known_note {
 	struct outbound *out;
@@ -65,6 +72,13 @@ void known_read(struct outbound *out);
 /* The result of one of its recipients, and what the hold detector made of it. */
 void known_learn(struct outbound *out, uint32_t index, enum verdict verdict,
 		 const struct refusal_advice *advice);
+
+/* --- for our own door --- */
+
+/* What the store gave for ledger_key of a recipient. */
+void known_entry_take(struct known_entry *entry, const struct store_pair *pairs, size_t count);
+/* The server took it when asked: the entry is brought up to date, and written when that is worth it. */
+void known_called(struct domain *domain, struct slice local, struct known_entry *entry);
 
 /* To be written at this round? */
 bool known_must_save(const struct domain *domain);

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "lane/tuning.h"
 #include "relay/admin_private.h"
+#include "relay/door.h"
+#include "relay/door_memory.h"
 #include "relay/feed.h"
 #include "relay/inbound.h"
 #include "relay/outbound.h"
@@ -19,6 +22,8 @@ void relay_config_defaults(struct relay_config *config, const char *hostname)
 	    .sessions_per_address_max = RELAY_SESSIONS_PER_ADDRESS_MAX,
 	    .smtp_port = 25,
 	    .connect_timeout_ms = 5000,
+	    .ask_recipients = true,
+	    .unseen_per_hour = (uint32_t)DOOR_UNSEEN,
 	    .hold_ms = (int64_t)RELAY_HOLD_DAYS * 24 * 3600 * 1000,
 	};
 	smtp_server_config_defaults(&config->server, hostname);
@@ -38,6 +43,11 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 
 	if (relay == NULL)
 		return NULL;
+	relay->door_memory = door_memory_new();
+	if (relay->door_memory == NULL) {
+		free(relay);
+		return NULL;
+	}
 	relay->config = *config;
 	relay->config.server.mark = config->mark;
 	relay->ports = *ports;
@@ -56,6 +66,7 @@ struct relay *relay_new(const struct relay_config *config, const struct relay_po
 	budget_init(&relay->probes, relay, BUDGET_PROBES_PER_S, BUDGET_PROBES_BURST);
 	budget_init(&relay->starts, relay, BUDGET_STARTS_PER_S, BUDGET_STARTS_BURST);
 	list_init(&relay->inbounds);
+	list_init(&relay->door_orphans);
 	list_init(&relay->buried);
 	list_init(&relay->admin_requests);
 	list_init(&relay->notifies);
@@ -108,6 +119,8 @@ void relay_free(struct relay *relay)
 	map_deinit(&relay->clients);
 	map_deinit(&relay->committing);
 	room_deinit(&relay->room);
+	door_free_all(relay);
+	door_memory_free(relay->door_memory);
 	free(relay);
 }
 
@@ -166,6 +179,7 @@ void relay_shut_down(struct relay *relay)
 	list_each_safe(node, after, &relay->inbounds) {
 		struct inbound *in = container_of(node, struct inbound, in_relay);
 		smtp_server_shut_down(in->server);
+		door_hurry(in);
 		inbound_run(in);
 	}
 	list_each(node, &relay->feeds_by_name) {

@@ -47,6 +47,12 @@ struct relay_config {
 	/* Addresses (with port) that are ourselves, so that a destination that leads back here is noticed. */
 	const struct net_address *own_addresses;
 	size_t own_address_count;
+	/* Recipients are asked for at our door (door.h); false: every recipient of a served domain is taken.
+	 */
+	bool ask_recipients;
+	/* Recipients that nobody has seen, taken in an hour for one domain while its server cannot be asked.
+	 */
+	uint32_t unseen_per_hour;
 	/* Networks whose bare LF or CR is normalised instead of refused: "192.0.2.0/24", comma-separated, or
 	 * NULL. */
 	const char *normalise_networks;

@@ -29,6 +29,8 @@ struct relay_counters { /* since start */
 	uint64_t refused_for_room;	   /* recipients whose domain's share of the spool was used up */
 	/* Senders who waited for what the server says, see in_session.h. */
 	uint64_t in_session_delivered, in_session_refused, in_session_queued;
+	uint64_t callouts, callout_recipients; /* questions at our door, and whom they asked for */
+	uint64_t door_550, door_450, door_451, door_unseen; /* answers there; unseen: taken unasked */
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was never seen */
 };
 
@@ -75,6 +77,8 @@ struct relay {
 	struct map committing; /* messages whose commit has no answer yet, by id */
 
 	struct room room;
+	struct door_memory *door_memory;
+	struct list door_orphans; /* struct door_visit whose sessions ended while they read the ledger */
 
 	uint32_t outbound_count;
 	struct list buried;	    /* outbound sessions that ended while the store still works for them */

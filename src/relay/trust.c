@@ -72,6 +72,18 @@ void trust_want_proof(struct domain *domain)
 	domain_wake(domain);
 }
 
+uint32_t trust_prove_now(struct domain *domain)
+{
+	struct known *known = known_of(domain);
+
+	if (known == NULL)
+		return 0;
+	uint32_t wanted = known->checks + 1;
+	refusal_want_proof(&known->refusal, now_of(domain));
+	trust_check_start(domain);
+	return wanted;
+}
+
 bool trust_knows(const struct domain *domain, struct slice forward_path)
 {
 	struct slice local = slice_upto(forward_path, slice_find_last(forward_path, '@')), recent;
@@ -160,15 +172,15 @@ static enum verdict said(const struct verdict_result *result, const struct clien
 	return server ? result->verdict : VERDICT_LATER;
 }
 
-static void add_past(struct refusal_event *event, const struct known_note *note,
-		     const struct ledger_domain *ledger)
+static void add_past(struct refusal_event *event, enum known_note_state state,
+		     const struct ledger_entry *entry, const struct ledger_domain *ledger)
 {
-	if (note->state != NOTE_FOUND)
+	if (state != NOTE_FOUND)
 		return;
-	event->standing = ledger_standing(&note->entry, ledger);
-	event->counted = note->entry.counted;
+	event->standing = ledger_standing(entry, ledger);
+	event->counted = entry->counted;
 	if (event->counted > 0)
-		event->counted_ms = ledger->service_ms - note->entry.counted_service_ms;
+		event->counted_ms = ledger->service_ms - entry->counted_service_ms;
 }
 
 static struct refusal_event event_of(const struct outbound *out, uint32_t index,
@@ -189,7 +201,7 @@ static struct refusal_event event_of(const struct outbound *out, uint32_t index,
 	    .attempts = recipient->attempts + 1,
 	};
 
-	add_past(&event, &out->notes[index], &domain->known->ledger);
+	add_past(&event, out->notes[index].state, &out->notes[index].entry, &domain->known->ledger);
 	return event;
 }
 
@@ -252,6 +264,32 @@ struct refusal_advice trust_result(struct outbound *out, uint32_t index, const s
 	}
 	trust_follow(domain, before, &advice, slice_of(words));
 	return advice;
+}
+
+/* What becomes of a recipient does not matter here: it has no mail yet. */
+void trust_callout(struct domain *domain, struct slice forward_path, uint64_t sender,
+		   const struct known_entry *entry, const struct ask_answer *answer)
+{
+	struct known *known = known_of(domain);
+
+	if (known == NULL)
+		return;
+	known_serve(domain);
+	struct refusal_event event = {
+	    .verdict = answer->result.verdict,
+	    .stage = answer->stage,
+	    .recipient = trust_recipient(domain, forward_path),
+	    .sender = sender,
+	    .standing = LEDGER_UNSEEN,
+	    .reason = answer->result.reason,
+	    .attempts = 1,
+	};
+	add_past(&event, entry->state, &entry->entry, &known->ledger);
+	enum refusal_state before = known->refusal.state;
+	struct refusal_advice advice = refusal_event(&known->refusal, &event, now_of(domain));
+	if (answer->result.verdict == VERDICT_US)
+		look_into_distrust(domain);
+	trust_follow(domain, before, &advice, slice_of(answer->words));
 }
 
 void trust_probe_gone(struct domain *domain)

@@ -11,6 +11,8 @@
 #include "proto/smtp_client.h"
 #include "relay/domains.h"
 
+struct ask_answer;
+struct known_entry;
 struct outbound;
 
 enum {
@@ -33,6 +35,11 @@ bool trust_doubts(const struct domain *domain);
 bool trust_suspects(const struct domain *domain);
 /* A decision waits for proof: the server is asked about known recipients soon. */
 void trust_want_proof(struct domain *domain);
+/* The same, for one at our door: returns the number of the check that fulfils it, one that begins after this;
+ * door_checked is told when any is over. 0: no memory. */
+uint32_t trust_prove_now(struct domain *domain);
+/* Seeded hash of an address, whatever its case. */
+uint64_t trust_recipient(const struct domain *domain, struct slice forward_path);
 /* Is it one of the few recipients that its server accepted last? */
 bool trust_knows(const struct domain *domain, struct slice forward_path);
 /* "your server refuses recipients that it accepted before"; "" while it is trusted. */
@@ -44,6 +51,10 @@ const char *trust_words(const struct domain *domain);
  * becomes of the recipient. */
 struct refusal_advice trust_result(struct outbound *out, uint32_t index, const struct verdict_result *result,
 				   const struct client_outcome *outcome);
+/* What a callout from our own door said of a recipient, to the detector. sender: hash of the reverse-path of
+ * the mail. */
+void trust_callout(struct domain *domain, struct slice forward_path, uint64_t sender,
+		   const struct known_entry *entry, const struct ask_answer *answer);
 /* A probe told nothing about the domain: another one may go when it is due. */
 void trust_probe_gone(struct domain *domain);
 

@@ -5,6 +5,7 @@
 
 #include "relay/ask.h"
 #include "relay/distrusted.h"
+#include "relay/door.h"
 #include "relay/feed.h"
 #include "relay/known.h"
 
@@ -41,9 +42,11 @@ static void finish(struct domain *domain, bool asked, const char *words)
 {
 	struct refusal *r = &domain->known->refusal;
 	enum refusal_state before = r->state;
+	bool clean = r->check_accepted > 0 && r->check_refused + r->check_again + r->check_deferred == 0;
 	struct refusal_advice advice = refusal_check_done(r, asked, domain->relay->now.now_us);
 
 	trust_follow(domain, before, &advice, slice_of(words));
+	door_checked(domain, clean);
 }
 
 static void end(struct trust_check *c)
@@ -130,6 +133,7 @@ void trust_check_start(struct domain *domain)
 		return;
 	struct trust_check *c = check_new(domain);
 	refusal_check_out(&known->refusal, domain->relay->now.now_us);
+	known->checks++;
 	if (c == NULL) {
 		finish(domain, true, "");
 		return;

@@ -15,7 +15,5 @@ void trust_check_cancel(struct domain *domain);
 /* The detector has spoken: before was its state. words: the server's, for people. */
 void trust_follow(struct domain *domain, enum refusal_state before, const struct refusal_advice *advice,
 		  struct slice words);
-/* Seeded hash of an address, whatever its case. */
-uint64_t trust_recipient(const struct domain *domain, struct slice forward_path);
 
 #endif

@@ -46,7 +46,7 @@ struct sim {
 	int64_t minute_us;
 	uint64_t since_break, next_sender;
 	int64_t burst_until_us;
-	struct budget unseen, lane_refusals;
+	struct quota unseen, lane_refusals;
 };
 
 static bool is_broken(struct sim *sim)
@@ -306,8 +306,8 @@ static enum door_callout callout(struct sim *sim, const struct waiting *w)
 
 static enum door_answer door_asks(struct sim *sim, const struct waiting *w)
 {
-	struct budget client = {.spent = 0}; /* each message from another network */
-	struct door_budgets budgets = {&sim->unseen, &sim->lane_refusals, &client};
+	struct quota client = {.spent = 0}; /* each message from another network */
+	struct door_budgets budgets = {&sim->unseen, DOOR_UNSEEN, &sim->lane_refusals, &client};
 	struct person *person = &sim->people[w->person];
 	struct door_question q = {.share_left = true, .catch_all = LEDGER_TELLS};
 

@@ -11,15 +11,17 @@
 #define HOUR   (3600 * SECOND)
 
 struct play {
-	struct budget unseen, lane, client;
+	struct quota unseen, lane, client;
 	struct door_budgets budgets;
 };
 
 static void start(struct play *play)
 {
 	*play = (struct play){.unseen = {0, 0}};
-	play->budgets = (struct door_budgets){
-	    .unseen = &play->unseen, .lane_refusals = &play->lane, .client_refusals = &play->client};
+	play->budgets = (struct door_budgets){.unseen = &play->unseen,
+					      .unseen_per_hour = DOOR_UNSEEN,
+					      .lane_refusals = &play->lane,
+					      .client_refusals = &play->client};
 }
 
 static enum door_answer ask(struct play *play, struct door_question question)
@@ -165,7 +167,7 @@ static void who_asks_for_many_strangers_is_not_asked_for(void **state)
 	}
 	question.callout = DOOR_NOT_ASKED;
 	assert_int_equal(ask(&play, question), DOOR_450);
-	play.client = (struct budget){0, 0}; /* another client */
+	play.client = (struct quota){0, 0}; /* another client */
 	assert_int_equal(ask(&play, question), DOOR_CALLOUT);
 	play.lane.spent = DOOR_LANE_REFUSALS;
 	play.lane.at_us = HOUR;
@@ -174,24 +176,24 @@ static void who_asks_for_many_strangers_is_not_asked_for(void **state)
 	assert_int_equal(ask(&play, question), DOOR_ACCEPT);
 }
 
-static void budgets_fill_up(void **state)
+static void quotas_fill_up(void **state)
 {
-	struct budget budget = {0, 0};
+	struct quota quota = {0, 0};
 
 	for (int i = 0; i < 10; i++) {
-		assert_true(budget_has(&budget, 10, 20, 5));
-		budget_take(&budget, 10, 20, 5);
+		assert_true(quota_has(&quota, 10, 20, 5));
+		quota_take(&quota, 10, 20, 5);
 	}
-	assert_false(budget_has(&budget, 10, 20, 5));
-	budget_take(&budget, 10, 20, 5); /* from the empty one */
-	assert_false(budget_has(&budget, 10, 20, 5 + HOUR / 20 - SECOND));
-	assert_true(budget_has(&budget, 10, 20, 5 + HOUR / 20 + SECOND));
-	assert_false(budget_has(&budget, 10, 20, 0)); /* time does not go back, but if it did */
+	assert_false(quota_has(&quota, 10, 20, 5));
+	quota_take(&quota, 10, 20, 5); /* from the empty one */
+	assert_false(quota_has(&quota, 10, 20, 5 + HOUR / 20 - SECOND));
+	assert_true(quota_has(&quota, 10, 20, 5 + HOUR / 20 + SECOND));
+	assert_false(quota_has(&quota, 10, 20, 0)); /* time does not go back, but if it did */
 	for (int i = 0; i < 10; i++) {
-		assert_true(budget_has(&budget, 10, 20, 100 * HOUR));
-		budget_take(&budget, 10, 20, 100 * HOUR);
+		assert_true(quota_has(&quota, 10, 20, 100 * HOUR));
+		quota_take(&quota, 10, 20, 100 * HOUR);
 	}
-	assert_false(budget_has(&budget, 10, 20, 100 * HOUR));
+	assert_false(quota_has(&quota, 10, 20, 100 * HOUR));
 }
 
 static void the_servers_state(void **state)
@@ -223,7 +225,7 @@ int main(void)
 	    cmocka_unit_test(no_other_550),
 	    cmocka_unit_test(unseen_recipients_have_a_bound),
 	    cmocka_unit_test(who_asks_for_many_strangers_is_not_asked_for),
-	    cmocka_unit_test(budgets_fill_up),
+	    cmocka_unit_test(quotas_fill_up),
 	    cmocka_unit_test(the_servers_state),
 	};
 

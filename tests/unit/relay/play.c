@@ -234,13 +234,14 @@ static const struct log_ops log_ops = {.event = log_line};
 
 /* --- the play --- */
 
-struct play *play_new(void)
+static struct play *new_play(bool door)
 {
 	struct play *play = calloc(1, sizeof(*play));
 	struct ram_store_config store_config = {.seed = 1};
 	struct relay_config config;
 
 	assert_non_null(play);
+	play->door = door;
 	play->clock.read = read_clock;
 	play->now = (struct clock_reading){.now_us = CLOCK_SECONDS(1000), .wall_ms = INT64_C(1700000000000)};
 	play->net.ops = &net_ops;
@@ -253,6 +254,7 @@ struct play *play_new(void)
 	play->store = ram_store_new(&store_config);
 	relay_config_defaults(&config, "relay.example");
 	config.mark = "restante-0ARX";
+	config.ask_recipients = play->door;
 	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver,
 				    &play->log,	  42,	      &play->spf};
 	play->relay = relay_new(&config, &ports);
@@ -260,6 +262,16 @@ struct play *play_new(void)
 	play_run(play);
 	assert_true(relay_ready(play->relay));
 	return play;
+}
+
+struct play *play_new(void)
+{
+	return new_play(false);
+}
+
+struct play *play_new_door(void)
+{
+	return new_play(true);
 }
 
 void play_free(struct play *play)

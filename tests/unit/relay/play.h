@@ -38,7 +38,8 @@ struct play {
 	struct log log;
 	struct store *store;
 	struct relay *relay;
-	bool tls; /* this side can */
+	bool tls;  /* this side can */
+	bool door; /* recipients are asked for */
 	struct peer peers[PLAY_PEERS_MAX];
 	size_t peer_count;
 	bool names_silent;		    /* questions get no answer */
@@ -47,7 +48,8 @@ struct play {
 	size_t log_size;
 };
 
-struct play *play_new(void);
+struct play *play_new(void); /* its door asks for nobody */
+struct play *play_new_door(void);
 void play_free(struct play *play);
 
 /* Polls the store and runs the relay until nothing moves any more. */

@@ -325,6 +325,7 @@ static void state_survives_a_restart(void **state)
 	relay_free(play->relay);
 	struct relay_config config;
 	relay_config_defaults(&config, "relay.example");
+	config.ask_recipients = play->door;
 	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver, &play->log, 43};
 	play->peer_count = 0;
 	play->relay = relay_new(&config, &ports);

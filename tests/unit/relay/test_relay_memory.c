@@ -153,6 +153,7 @@ static bool start(long from)
 	relay_free(play->relay);
 	play->peer_count = 0;
 	relay_config_defaults(&config, "relay.example");
+	config.ask_recipients = false;
 	arm(from, 1);
 	play->relay = relay_new(&config, &ports);
 	if (play->relay != NULL)

@@ -1,0 +1,437 @@
+#include "relay/door.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "proto/address.h"
+#include "relay/callout.h"
+#include "relay/door_memory.h"
+#include "relay/feed.h"
+#include "relay/inbound.h"
+#include "relay/trust.h"
+
+enum visit_state {
+	VISIT_READING = 0, /* the ledger */
+	VISIT_ASKING = 1,  /* a callout is under way */
+	VISIT_PROVING = 2, /* a check of known recipients is under way, or another one before it */
+	VISIT_DUE = 3,	   /* something was learnt: to be decided in this turn */
+	VISIT_GONE = 4,	   /* nobody waits; the store still has it */
+};
+
+struct door_visit {
+	struct callout_member member;
+	struct list in_domain, in_orphans;
+	struct inbound *in;
+	struct domain *domain; /* NULL: it went meanwhile */
+	struct relay *relay;
+	struct timer timer;
+	enum visit_state state;
+	struct door_question question;
+	uint64_t recipient;
+	uint32_t check; /* PROVING: the check that counts */
+	bool reading, unclean, again;
+	char local[CALLOUT_LOCAL_MAX + 1];
+};
+
+static void decide(struct door_visit *v);
+
+static int64_t now_of(const struct door_visit *v)
+{
+	return v->relay->now.now_us;
+}
+
+/* --- life --- */
+
+static void visit_free(struct door_visit *v)
+{
+	callout_leave(&v->member);
+	timer_clear(&v->relay->timers, &v->timer);
+	list_remove(&v->in_domain);
+	list_remove(&v->in_orphans);
+	free(v);
+}
+
+/* The session is told, or gone. */
+static void part(struct door_visit *v)
+{
+	if (v->in != NULL)
+		v->in->visit = NULL;
+	v->in = NULL;
+	if (!v->reading) {
+		visit_free(v);
+		return;
+	}
+	v->state = VISIT_GONE;
+	v->domain = NULL;
+	timer_clear(&v->relay->timers, &v->timer);
+	list_remove(&v->in_domain);
+	list_add_last(&v->relay->door_orphans, &v->in_orphans);
+}
+
+static void answer(struct door_visit *v, const struct reply *reply)
+{
+	struct inbound *in = v->in;
+
+	part(v);
+	inbound_recipient_decided(in, reply);
+}
+
+/* In this turn, but not from inside what is at work just now. */
+static void due(struct door_visit *v)
+{
+	v->state = VISIT_DUE;
+	timer_set(&v->relay->timers, &v->timer, now_of(v));
+}
+
+static void wait_in(struct door_visit *v, enum visit_state state)
+{
+	v->state = state;
+	timer_set(&v->relay->timers, &v->timer, v->in->door_until_us);
+}
+
+static void timer_fired(struct timer *timer)
+{
+	struct door_visit *v = container_of(timer, struct door_visit, timer);
+
+	if (v->state != VISIT_DUE) { /* too late */
+		callout_leave(&v->member);
+		v->question.callout = DOOR_FAILED;
+	}
+	decide(v);
+}
+
+/* --- the answer --- */
+
+static struct reply refusal(const struct door_visit *v, enum door_answer said)
+{
+	const char *name = v->domain->name;
+	struct reply reply;
+
+	if (said == DOOR_550)
+		reply_set(&reply, 550, "5.1.1", "the mail server of %s says: %s", name, v->member.words);
+	else if (said == DOOR_450)
+		reply_set(&reply, 450, "4.7.1",
+			  "the mail server of %s did not confirm this recipient, try again later", name);
+	else
+		reply_set(&reply, 451, "4.7.1",
+			  "the mail server of %s cannot be asked about this recipient, and enough mail for "
+			  "recipients never seen is held for it: try again later",
+			  name);
+	return reply;
+}
+
+static void count(struct relay *relay, enum door_answer said)
+{
+	relay->counters.door_550 += said == DOOR_550;
+	relay->counters.door_450 += said == DOOR_450;
+	relay->counters.door_451 += said == DOOR_451;
+}
+
+static void remember(struct door_visit *v, enum door_answer said)
+{
+	struct door_memory *memory = v->relay->door_memory;
+	bool known = v->question.standing >= LEDGER_LISTED || v->question.callout == DOOR_TAKEN;
+
+	if (said == DOOR_550)
+		door_note(memory, v->recipient, DOOR_REFUSED, now_of(v));
+	else if (said == DOOR_ACCEPT && known)
+		door_note(memory, v->recipient, DOOR_KNOWN, now_of(v));
+	else if (said == DOOR_ACCEPT && v->question.catch_all != LEDGER_TAKES_ALL) {
+		v->relay->counters.door_unseen++;
+		door_note(memory, v->recipient, DOOR_HELD, now_of(v));
+	}
+}
+
+static void finish(struct door_visit *v, const struct door_decision *decision)
+{
+	struct reply reply;
+
+	remember(v, decision->answer);
+	count(v->relay, decision->answer);
+	if (decision->answer == DOOR_ACCEPT)
+		reply_set(&reply, 250, "2.1.5", "ok");
+	else
+		reply = refusal(v, decision->answer);
+	log_event(v->relay->ports.log, LOG_LEVEL_DEBUG, "door", 0, decision->reason,
+		  LOG_TEXT("to", slice_of(v->local)), LOG_TEXT("domain", slice_of(v->domain->name)),
+		  LOG_NUMBER("code", reply.code));
+	answer(v, &reply);
+}
+
+/* --- what is asked --- */
+
+static enum door_server server_of(const struct door_visit *v)
+{
+	enum door_server server = door_server(&v->domain->known->refusal, feed_flows(v->domain), now_of(v));
+
+	/* Proven, says the check, but not all that are known were taken. */
+	return server == DOOR_HEALTHY && v->unclean ? DOOR_UNPROVEN : server;
+}
+
+static void ask_question(struct door_visit *v)
+{
+	const struct known *known = v->domain->known;
+	struct door_question *q = &v->question;
+	enum door_word word = door_recall(v->relay->door_memory, v->recipient, now_of(v));
+
+	q->server = server_of(v);
+	q->standing = v->member.entry.state == NOTE_FOUND
+			  ? ledger_standing(&v->member.entry.entry, &known->ledger)
+			  : LEDGER_UNSEEN;
+	q->refused_now = word == DOOR_REFUSED;
+	q->catch_all = ledger_catch_all(&known->ledger, q->server != DOOR_DOWN);
+	q->vouched = inbound_vouched(v->in);
+	q->share_left = true; /* or the room would have said no */
+}
+
+static struct door_decision judge(struct door_visit *v)
+{
+	struct relay *relay = v->relay;
+	struct quota lane = {.spent = 0};
+	struct feed *feed = v->domain->feed;
+	struct door_budgets budgets = {
+	    .unseen = &v->domain->known->unseen,
+	    .unseen_per_hour = relay->config.unseen_per_hour,
+	    .lane_refusals = feed != NULL ? &feed->refusals : &lane,
+	    .client_refusals = door_client(relay->door_memory, &v->in->peer, relay->ports.seed, now_of(v)),
+	};
+
+	ask_question(v);
+	bool held = v->question.server == DOOR_DOWN &&
+		    door_recall(relay->door_memory, v->recipient, now_of(v)) == DOOR_HELD;
+	if (held)
+		return (struct door_decision){.answer = DOOR_ACCEPT, .reason = "unseen, and held before"};
+	return door_decide(&v->question, &budgets, now_of(v));
+}
+
+/* Whether the server has SMTPUTF8 is not known before it is asked. */
+static bool can_be_asked(const struct door_visit *v)
+{
+	for (const char *c = v->local; *c != '\0'; c++)
+		if ((unsigned char)*c > 127)
+			return false;
+	return now_of(v) < v->in->door_until_us;
+}
+
+static void call_out(struct door_visit *v)
+{
+	if (can_be_asked(v) && callout_join(v->domain, &v->member)) {
+		wait_in(v, VISIT_ASKING);
+		return;
+	}
+	v->question.callout = DOOR_FAILED;
+	due(v);
+}
+
+static void prove(struct door_visit *v)
+{
+	wait_in(v, VISIT_PROVING);
+	v->check = UINT32_MAX; /* not yet: the check may be over before this returns */
+	uint32_t wanted = trust_prove_now(v->domain);
+	if (v->domain->known->check == NULL) { /* nobody to ask */
+		v->question.proof_asked = true;
+		v->unclean = true;
+		due(v);
+		return;
+	}
+	v->check = wanted;
+}
+
+/* The server was proven: whom it refused before is asked for once more. */
+static bool wants_second_word(const struct door_visit *v)
+{
+	return v->question.proof_asked && !v->again && v->question.callout == DOOR_UNKNOWN &&
+	       server_of(v) == DOOR_HEALTHY;
+}
+
+static void decide(struct door_visit *v)
+{
+	struct reply reply;
+
+	if (v->domain == NULL || !domain_takes_mail(v->domain) || known_of(v->domain) == NULL) {
+		reply_set(&reply, 451, "4.3.5", "this domain is being changed here, try again later");
+		answer(v, &reply);
+		return;
+	}
+	if (wants_second_word(v)) {
+		v->again = true;
+		call_out(v);
+		return;
+	}
+	struct door_decision decision = judge(v);
+	if (decision.answer == DOOR_CALLOUT)
+		call_out(v);
+	else if (decision.answer == DOOR_PROVE)
+		prove(v);
+	else
+		finish(v, &decision);
+}
+
+static void heard(struct callout_member *member, enum door_callout said)
+{
+	struct door_visit *v = container_of(member, struct door_visit, member);
+
+	v->question.callout = said;
+	due(v);
+}
+
+/* --- the ledger --- */
+
+static void entry_read(void *owner, enum store_result result, const struct store_pair *pairs,
+		       size_t pair_count, bool more)
+{
+	struct door_visit *v = owner;
+
+	relay_enter(v->relay);
+	v->relay->operations--;
+	v->reading = false;
+	if (v->in == NULL) {
+		visit_free(v);
+		return;
+	}
+	if (result == STORE_OK)
+		known_entry_take(&v->member.entry, pairs, pair_count);
+	if (v->state == VISIT_READING)
+		decide(v);
+}
+
+/* An address that is too long for the ledger is decided upon without it. */
+static void read_ledger(struct door_visit *v)
+{
+	struct store *store = v->relay->ports.store;
+	char key[LEDGER_KEY_MAX];
+	size_t size;
+
+	if (ledger_key(slice_of(v->domain->name), slice_of(v->local), key, &size) != 0) {
+		due(v);
+		return;
+	}
+	v->reading = true;
+	v->relay->operations++;
+	wait_in(v, VISIT_READING);
+	store->ops->get(store, slice_make(key, size), entry_read, v);
+}
+
+/* --- RCPT --- */
+
+static uint64_t hash_of(const struct domain *domain, struct slice local)
+{
+	char path[CALLOUT_LOCAL_MAX + RELAY_DOMAIN_NAME_MAX + 2];
+
+	(void)snprintf(path, sizeof(path), "%.*s@%s", SLICE_ARG(local), domain->name);
+	return trust_recipient(domain, slice_of(path));
+}
+
+static struct door_visit *visit_new(struct inbound *in, struct domain *domain, struct slice local)
+{
+	struct door_visit *v = calloc(1, sizeof(*v));
+
+	if (v == NULL)
+		return NULL;
+	v->in = in;
+	v->domain = domain;
+	v->relay = in->relay;
+	v->timer.fire = timer_fired;
+	v->recipient = hash_of(domain, local);
+	(void)snprintf(v->local, sizeof(v->local), "%.*s", SLICE_ARG(local));
+	v->member.local = slice_of(v->local);
+	v->member.sender = map_hash(smtp_server_transaction(in->server)->reverse_path, in->relay->ports.seed);
+	v->member.heard = heard;
+	list_add_last(&domain->visits, &v->in_domain);
+	in->visit = v;
+	if (in->door_until_us == 0)
+		in->door_until_us = in->relay->now.now_us + CLOCK_MS(DOOR_WAIT_MS);
+	return v;
+}
+
+/* Nothing is to be found out about it. */
+static bool is_free(const struct inbound *in, const struct domain *domain, struct slice local)
+{
+	const struct relay *relay = in->relay;
+
+	if (!relay->config.ask_recipients || address_is_postmaster(local))
+		return true;
+	if (domain->known != NULL &&
+	    ledger_catch_all(&domain->known->ledger, feed_flows(domain)) == LEDGER_TAKES_ALL)
+		return true;
+	return door_recall(relay->door_memory, hash_of(domain, local), relay->now.now_us) == DOOR_KNOWN;
+}
+
+bool door_ask(struct inbound *in, struct domain *domain, const struct smtp_server_recipient *recipient,
+	      struct reply *ret_reply)
+{
+	struct slice path = recipient->forward_path;
+	struct slice local = slice_upto(path, slice_find_last(path, '@'));
+
+	if (is_free(in, domain, local)) {
+		reply_set(ret_reply, 250, "2.1.5", "ok");
+		return true;
+	}
+	struct door_visit *v = visit_new(in, domain, local);
+	if (v == NULL) {
+		reply_set(ret_reply, 451, "4.3.0", "short of memory, try again later");
+		return true;
+	}
+	read_ledger(v);
+	return false;
+}
+
+void door_reset(struct inbound *in)
+{
+	if (in->visit != NULL)
+		part(in->visit);
+	in->door_until_us = 0;
+}
+
+void door_hurry(struct inbound *in)
+{
+	struct door_visit *v = in->visit;
+
+	if (v == NULL)
+		return;
+	callout_leave(&v->member);
+	v->question.callout = DOOR_FAILED;
+	due(v);
+}
+
+/* --- checks --- */
+
+void door_checked(struct domain *domain, bool clean)
+{
+	bool another = false;
+
+	list_each(node, &domain->visits) {
+		struct door_visit *v = container_of(node, struct door_visit, in_domain);
+		if (v->state != VISIT_PROVING || v->check == UINT32_MAX)
+			continue;
+		if (v->check > domain->known->checks) {
+			another = true;
+			continue;
+		}
+		v->question.proof_asked = true;
+		v->unclean = !clean;
+		due(v);
+	}
+	if (another)
+		(void)trust_prove_now(domain);
+}
+
+void door_domain_gone(struct domain *domain)
+{
+	struct list *node;
+
+	callout_cancel_all(domain);
+	while ((node = list_first(&domain->visits)) != NULL) {
+		struct door_visit *v = container_of(node, struct door_visit, in_domain);
+		list_remove(node);
+		v->domain = NULL;
+		due(v);
+	}
+}
+
+void door_free_all(struct relay *relay)
+{
+	list_each_safe(node, after, &relay->door_orphans)
+		visit_free(container_of(node, struct door_visit, in_orphans));
+}

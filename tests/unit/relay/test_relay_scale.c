@@ -345,7 +345,7 @@ static void lanes_go_while_they_are_looked_at(void **state)
 		ask_overview(play, &filter, &o[i]);
 	for (int i = 0; i < 30; i++) {
 		play->now.now_us++;
-		relay_run(play->relay); /* one turn of the loop */
+		relay_run(play->relay);			 /* one turn of the loop */
 		assert_true(i > 0 || !o[0].answer.came); /* not all of it in one turn of the loop */
 		remove_domain(play, LANES - 1 - i);
 		remove_domain(play, 900 + i * 5);

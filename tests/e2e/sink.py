@@ -2,7 +2,8 @@
 """A destination: aiosmtpd in a process of its own, so that it can be killed like a real one.
 
 Usage: sink.py PORT FOLDER. Each message becomes FOLDER/N.eml, the bytes as they came, and FOLDER/N.json: from, to, time.
-While FOLDER/refuse exists, its text is the reply to each RCPT. While FOLDER/forward exists, it names a port of loopback to
+While FOLDER/refuse exists, its text is the reply to each RCPT. While FOLDER/distrust exists, mail is refused whose sender's address ends
+with its text. While FOLDER/forward exists, it names a port of loopback to
 which each message is sent on to the same recipients.
 """
 import asyncio
@@ -29,7 +30,16 @@ class Keep:
         self.folder = folder
         self.number = len([name for name in os.listdir(folder) if name.endswith('.json')])
 
+    def distrusts(self, sender):
+        try:
+            with open(os.path.join(self.folder, 'distrust'), encoding='ascii') as file:
+                return sender.endswith(file.read())
+        except FileNotFoundError:
+            return False
+
     async def handle_RCPT(self, server, session, envelope, address, options):
+        if self.distrusts(envelope.mail_from or ''):
+            return '550 5.7.23 SPF validation failed: your host may not send for that domain'
         try:
             with open(os.path.join(self.folder, 'refuse'), encoding='ascii') as file:
                 return file.read()

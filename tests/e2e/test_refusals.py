@@ -53,6 +53,34 @@ class Refusals(Case):
     def test_not_authenticated(self):
         self.play('530 5.7.1 Authentication required')
 
+    def test_some_senders_are_distrusted(self):
+        """It checks SPF against the relay: mail of strict senders waits, the rest flows; one alarm with the step that helps."""
+        relay, destination = self.pair(Aiosmtpd)
+        distrust = os.path.join(destination.folder, 'distrust')
+
+        def mail(sender):
+            send_smtplib(relay, CONTENT, sender=sender, recipients=['user@example.com'])
+        mail('a@fine.example')
+        wait_until(lambda: destination.count() == 1, 30, 'it works at first')
+        with open(distrust, 'w', encoding='ascii') as file:
+            file.write('strict.example')
+        for domain in ('strict.example', 'very.strict.example'):
+            for i in range(5):
+                mail('s%d@%s' % (i, domain))
+        for i in range(5):
+            mail('b%d@fine.example' % i)
+        wait_until(lambda: destination.count() == 6, SETTLED_S, 'the others flow')
+        wait_until(lambda: 'step=' in relay.log(), SETTLED_S, 'the alarm names the step')
+        self.assertEqual(relay.held(), 10)
+        self.assertEqual(self.state(relay), 'open')
+
+        os.unlink(distrust)
+        start = time.monotonic()
+        wait_until(lambda: destination.count() == 16, REPAIRED_S, 'all arrive after the repair')
+        print('SPF: all %.1f s after the repair' % (time.monotonic() - start))
+        wait_until(lambda: relay.held() == 0, 30, 'the relay knows it')
+        self.assertEqual(relay.log().count('distrusts this relay'), 1)
+
 
 if __name__ == '__main__':
     main()

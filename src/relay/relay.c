@@ -23,7 +23,7 @@ void relay_config_defaults(struct relay_config *config, const char *hostname)
 	    .smtp_port = 25,
 	    .connect_timeout_ms = 5000,
 	    .ask_recipients = true,
-	    .unseen_per_hour = (uint32_t)DOOR_UNSEEN,
+	    .unseen_per_hour = RELAY_UNSEEN_PER_HOUR,
 	    .hold_ms = (int64_t)RELAY_HOLD_DAYS * 24 * 3600 * 1000,
 	};
 	smtp_server_config_defaults(&config->server, hostname);

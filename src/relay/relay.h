@@ -28,6 +28,9 @@ enum {
 	RELAY_HOSTS_MAX = 16,		      /* hosts of one destination */
 	RELAY_DOMAIN_NAME_MAX = 255,
 	RELAY_HOLD_DAYS = 15,
+	/* Ten times DOOR_UNSEEN: as long as no resolver for SPF is given, no sender is free of the bound, and
+	 * a domain that was added today has not seen anybody. */
+	RELAY_UNSEEN_PER_HOUR = 2000,
 	RELAY_COMMIT_RETRY_MS =
 	    60000, /* an unknown commit is asked again so long, then the client is closed on */
 };

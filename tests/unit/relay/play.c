@@ -255,6 +255,7 @@ static struct play *new_play(bool door)
 	relay_config_defaults(&config, "relay.example");
 	config.mark = "restante-0ARX";
 	config.ask_recipients = play->door;
+	config.unseen_per_hour = 200;
 	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver,
 				    &play->log,	  42,	      &play->spf};
 	play->relay = relay_new(&config, &ports);

@@ -142,6 +142,7 @@ void stage_restart(struct play *play)
 	relay_free(play->relay);
 	relay_config_defaults(&config, "relay.example");
 	config.ask_recipients = play->door;
+	config.unseen_per_hour = 200;
 	struct relay_ports ports = {&play->clock, &play->net, play->store, &play->resolver,
 				    &play->log,	  43,	      &play->spf};
 	play->peer_count = 0;

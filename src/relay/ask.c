@@ -96,7 +96,7 @@ void ask_send(struct outbound *out)
 
 	check(out->item == NULL && ask != NULL);
 	list_remove(&ask->in_feed);
-	if (!prepare(out, ask)) {
+	if (!feed_may_probe(ask->domain) || !prepare(out, ask)) {
 		finish(ask, false);
 		return;
 	}

@@ -15,6 +15,7 @@
 #include "lane/verdict.h"
 #include "relay/timer.h"
 
+struct domain;
 struct feed;
 struct outbound;
 
@@ -28,6 +29,9 @@ struct ask_answer { /* about one recipient */
 
 /* The owner's; it, and what it refers to, lives until done or ask_cancel. All zero but for the first part. */
 struct ask {
+	/* Of the recipients: asked only while its mail may be tried; held by hand means that its server is
+	 * let alone. */
+	const struct domain *domain;
 	struct slice reverse_path; /* empty: the null one */
 	const struct slice *recipients;
 	struct ask_answer *answers; /* count of them, set before done */

@@ -154,6 +154,7 @@ static struct callout *callout_new(struct domain *domain)
 		(void)snprintf(c->reverse_path, sizeof(c->reverse_path), "postmaster@%s",
 			       domain->relay->config.hostname);
 	c->ask = (struct ask){
+	    .domain = domain,
 	    .reverse_path = slice_of(c->reverse_path),
 	    .recipients = c->recipients,
 	    .answers = c->answers,

@@ -115,6 +115,7 @@ static struct trust_check *check_new(struct domain *domain)
 		(void)snprintf(c->reverse_path, sizeof(c->reverse_path), "postmaster@%s",
 			       domain->relay->config.hostname);
 	c->ask = (struct ask){
+	    .domain = domain,
 	    .reverse_path = slice_of(c->reverse_path),
 	    .recipients = &c->recipient,
 	    .answers = &c->answer,

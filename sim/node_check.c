@@ -74,7 +74,8 @@ void sim_node_check(struct sim_node *node)
 
 enum {
 	CANARY_PATIENCE_S = 55, /* a little less than the lane's */
-	WIRE_S = 2,		/* what is older may have been on the wire when the state changed */
+	WIRE_S = 4, /* what is older may have been on the wire when the state changed; TCP repeats after 1 and
+		       2 s */
 };
 
 struct window_check {

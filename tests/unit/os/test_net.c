@@ -553,8 +553,8 @@ static void test_listen_messages(void **state)
 	(void)close(again);
 }
 
-/* The same port for both families. 0: it works; 1: somebody else has the port of IPv4, which only another port
- * can tell from our fault; -1: no IPv6. */
+/* The same port for both families. 0: it works; 1: somebody else has the port of IPv4, which only another
+ * port can tell from our fault; -1: no IPv6. */
 static int listen_on_both(void)
 {
 	char message[OS_LISTEN_MESSAGE_SIZE] = "";

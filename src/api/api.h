@@ -13,6 +13,8 @@
  * us PATCH  /v1/domains/NAME                  {"to":[...] or "mx", "hold":days} DELETE /v1/domains/NAME 409
  * while mail is held POST   /v1/domains/NAME/hold             {"until":"2026-12-01T10:00:00Z"} or nothing
  *   POST   /v1/domains/NAME/resume | probe
+ *   GET    /v1/domains/NAME/recipients?limit=&after=LOCAL-PART
+ *   POST   /v1/domains/NAME/recipients/pin | unpin | import   {"recipients":["joe","ann@example.com",...]}
  *   GET    /v1/queue?domain=&recipient=&sender=&limit=&after=ID
  *   GET    /v1/trace?recipient=&sender=&message_id=&since=TIME&limit=
  *   GET    /v1/messages/ID                   DELETE: ends it. POST /v1/messages/ID/release

@@ -5,14 +5,13 @@
 #include "api/handlers.h"
 #include "api/timestamp.h"
 
-static bool bad_body(struct request *request, const char *what)
+bool bad_body(struct request *request, const char *what)
 {
 	request_error(request, MHD_HTTP_BAD_REQUEST, "syntax", "%s", what);
 	return false;
 }
 
-/* The body as a JSON object; an empty body is an empty object. *ret_object is the caller's. */
-static bool parse_body(struct request *request, json_t **ret_object)
+bool parse_body(struct request *request, json_t **ret_object)
 {
 	struct slice body = slice_trim(buffer_slice(&request->upload));
 	json_error_t error;
@@ -35,8 +34,7 @@ static bool parse_body(struct request *request, json_t **ret_object)
 	return true;
 }
 
-/* known: names between blanks, " to hold ". */
-static bool only_members(struct request *request, json_t *object, const char *known)
+bool only_members(struct request *request, json_t *object, const char *known)
 {
 	const char *name;
 	json_t *value;

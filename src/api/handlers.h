@@ -10,6 +10,8 @@ request_handler handle_status, handle_domains, handle_domain_show;
 /* domains.c */
 request_handler handle_domain_add, handle_domain_set, handle_domain_remove;
 request_handler handle_hold, handle_resume, handle_probe, handle_trust;
+/* recipients.c */
+request_handler handle_recipients, handle_pin, handle_unpin, handle_import;
 /* messages.c */
 request_handler handle_queue, handle_trace;
 request_handler handle_message_show, handle_message_release, handle_message_remove;
@@ -28,6 +30,13 @@ struct MHD_Response *content_response(struct request *request);
 /* status.c: shared by answers that speak of one domain. Writes the domain as an object; false when it is not
  * served. */
 bool write_domain(struct request *request, const char *key, struct slice name);
+
+/* domains.c: bodies. Each false was answered with 400. */
+bool bad_body(struct request *request, const char *what); /* always false */
+/* The body as a JSON object; an empty body is an empty object. *ret_object is the caller's. */
+bool parse_body(struct request *request, json_t **ret_object);
+/* known: names between blanks, " to hold ". */
+bool only_members(struct request *request, json_t *object, const char *known);
 
 /* messages.c: parses the subject as a message id. False: it was answered with 400. */
 bool subject_id(struct request *request, uint64_t *ret_id);

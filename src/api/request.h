@@ -64,6 +64,7 @@ struct request {
 	unsigned list_depth;  /* of the array that lanes go to */
 	size_t listed, limit; /* lists: messages written, and the most that was asked for */
 	uint64_t last_id;
+	char last_local[LEDGER_LOCAL_MAX + 1]; /* of a list of recipients */
 	bool more;
 	json_t *settings; /* PATCH: what is to be set, */
 	void *setting;	  /* and the member being set */

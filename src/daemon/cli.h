@@ -15,8 +15,8 @@ enum {
 	CLI_USAGE = 2,
 };
 
-/* Is it one of the commands here: domain, status, queue, trace, message, hold, resume, probe, trust, doctor,
- * spool, backup, restore?
+/* Is it one of the commands here: domain, recipient, status, queue, trace, message, hold, resume, probe,
+ * trust, doctor, spool, backup, restore?
  */
 bool cli_knows(const char *command);
 

@@ -10,9 +10,9 @@
 #include "daemon/serve.h"
 #include "daemon/suggest.h"
 
-static const char *const commands[] = {"serve",	 "domain",  "status", "queue", "trace",	 "message",
-				       "hold",	 "resume",  "probe",  "trust", "doctor", "spool",
-				       "backup", "restore", "demo",   "help",  "version"};
+static const char *const commands[] = {"serve",	  "domain", "recipient", "status", "queue", "trace",
+				       "message", "hold",   "resume",	 "probe",  "trust", "doctor",
+				       "spool",	  "backup", "restore",	 "demo",   "help",  "version"};
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 static int unknown_command(const char *command)

@@ -13,6 +13,14 @@ const char *ledger_source_name(enum ledger_source source)
 	return names[source];
 }
 
+const char *ledger_standing_name(enum ledger_standing standing)
+{
+	static const char *const names[] = {"unseen", "refused", "listed", "seen", "good"};
+
+	check((unsigned)standing < sizeof(names) / sizeof(names[0]));
+	return names[standing];
+}
+
 /* --- domain --- */
 
 void ledger_domain_init(struct ledger_domain *domain)
@@ -134,6 +142,22 @@ void ledger_was_refused(struct ledger_entry *entry, const struct ledger_domain *
 		entry->counted_service_ms = domain->service_ms;
 	if (entry->counted < UINT32_MAX)
 		entry->counted++;
+}
+
+void ledger_vouch(struct ledger_entry *entry, enum ledger_source source, bool pinned)
+{
+	entry->source = source;
+	entry->pinned = entry->pinned || pinned;
+	if (pinned)
+		entry->departed = false;
+}
+
+bool ledger_unvouch(struct ledger_entry *entry)
+{
+	entry->pinned = false;
+	if (entry->source == LEDGER_LIST || entry->source == LEDGER_CSV)
+		entry->source = LEDGER_DELIVERY;
+	return entry->good_count > 0 || entry->refused_count > 0;
 }
 
 void ledger_depart(struct ledger_entry *entry, struct ledger_domain *domain, struct slice local)

@@ -39,6 +39,8 @@ enum ledger_standing {
 	LEDGER_GOOD = 4,    /* accepted in the last 14 days, or pinned: its refusal is full evidence */
 };
 
+const char *ledger_standing_name(enum ledger_standing standing); /* "unseen", "refused", ... */
+
 struct ledger_entry {
 	enum ledger_source source;
 	bool pinned;	       /* known-good until unpinned, whatever happens */
@@ -105,6 +107,10 @@ void ledger_accepted(struct ledger_entry *entry, struct ledger_domain *domain, s
 /* It was refused with a 5yz about the address. counted: as the hold detector says. */
 void ledger_was_refused(struct ledger_entry *entry, const struct ledger_domain *domain, bool counted,
 			int64_t wall_ms);
+/* Somebody vouches for it. pinned: and for good; else it is only listed. */
+void ledger_vouch(struct ledger_entry *entry, enum ledger_source source, bool pinned);
+/* Nobody does any more: what the server showed counts alone. False: it showed nothing, remove the pair. */
+nodiscard bool ledger_unvouch(struct ledger_entry *entry);
 /* The hold detector says that it has left. */
 void ledger_depart(struct ledger_entry *entry, struct ledger_domain *domain, struct slice local);
 enum ledger_standing ledger_standing(const struct ledger_entry *entry, const struct ledger_domain *domain);

@@ -8,6 +8,7 @@
 #define RELAY_ADMIN_H
 
 #include "lane/domain_state.h"
+#include "lane/ledger.h"
 #include "relay/outside.h"
 #include "relay/relay.h"
 
@@ -152,6 +153,33 @@ void admin_resume(struct relay *relay, struct slice name, admin_done *done, void
 void admin_probe(struct relay *relay, struct slice name, admin_done *done, void *owner);
 /* The domain's server is itself: the hour of grace after a first contact, an outage or a change is over. */
 void admin_trust(struct relay *relay, struct slice name, admin_done *done, void *owner);
+
+/* --- recipients --- */
+
+enum { ADMIN_RECIPIENTS_MAX = 1000 }; /* of one change or list */
+
+struct admin_recipient_view {
+	const char *domain;
+	struct slice local; /* lower case */
+	const struct ledger_entry *entry;
+	enum ledger_standing standing;
+};
+/* What is known of the domain's recipients, in the order of their keys: at most limit (1..) behind the local
+ * part `after`. Calls recipient for each, then done once. */
+void admin_recipients(struct relay *relay, struct slice domain, struct slice after, size_t limit,
+		      void (*recipient)(void *owner, const struct admin_recipient_view *view),
+		      admin_done *done, void *owner);
+
+enum admin_vouch {
+	ADMIN_PIN = 0,	  /* they exist, whatever their server says: never refused at our door */
+	ADMIN_IMPORT = 1, /* they are on a list: not refused at our door, no evidence before they were seen */
+	ADMIN_UNPIN = 2,  /* neither any more: what the server showed counts alone */
+};
+/* names: local parts, or addresses of the domain; 1..ADMIN_RECIPIENTS_MAX. All are looked at before the first
+ * is written: ERR_SYNTAX names the one that is wrong. Completes when all are durable; ERR_IO says how many
+ * are, and it may be asked for again. */
+void admin_vouch(struct relay *relay, struct slice domain, enum admin_vouch what, const struct slice *names,
+		 size_t count, admin_done *done, void *owner);
 
 /* --- messages --- */
 

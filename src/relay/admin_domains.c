@@ -46,7 +46,7 @@ static void not_ready(struct relay *relay, admin_done *done, void *owner)
 			     "restante is reading its state: try again in a moment");
 }
 
-static struct domain *find_or_answer(struct relay *relay, struct slice name, admin_done *done, void *owner)
+struct domain *admin_find_or_answer(struct relay *relay, struct slice name, admin_done *done, void *owner)
 {
 	struct domain *domain = domain_find(relay, name);
 
@@ -348,7 +348,7 @@ void admin_domain_set(struct relay *relay, struct slice name, struct slice key, 
 	char why[512] = "";
 
 	relay_enter(relay);
-	struct domain *domain = find_or_answer(relay, name, done, owner);
+	struct domain *domain = admin_find_or_answer(relay, name, done, owner);
 	if (domain == NULL)
 		return;
 	if (domain->number >= DOMAIN_NUMBER_MAX) /* its record was lost */
@@ -398,7 +398,7 @@ void admin_domain_remove(struct relay *relay, struct slice name, admin_done *don
 	struct store_counts held;
 
 	relay_enter(relay);
-	struct domain *domain = find_or_answer(relay, name, done, owner);
+	struct domain *domain = admin_find_or_answer(relay, name, done, owner);
 	if (domain == NULL)
 		return;
 	relay->ports.store->ops->count(relay->ports.store, domain->number, &held);
@@ -459,7 +459,7 @@ static void write_flow(struct domain_request *r, struct domain *domain)
 void admin_hold(struct relay *relay, struct slice name, int64_t until_ms, admin_done *done, void *owner)
 {
 	relay_enter(relay);
-	struct domain *domain = find_or_answer(relay, name, done, owner);
+	struct domain *domain = admin_find_or_answer(relay, name, done, owner);
 
 	if (domain == NULL)
 		return;
@@ -479,7 +479,7 @@ void admin_hold(struct relay *relay, struct slice name, int64_t until_ms, admin_
 void admin_resume(struct relay *relay, struct slice name, admin_done *done, void *owner)
 {
 	relay_enter(relay);
-	struct domain *domain = find_or_answer(relay, name, done, owner);
+	struct domain *domain = admin_find_or_answer(relay, name, done, owner);
 
 	if (domain == NULL)
 		return;
@@ -499,7 +499,7 @@ void admin_resume(struct relay *relay, struct slice name, admin_done *done, void
 void admin_probe(struct relay *relay, struct slice name, admin_done *done, void *owner)
 {
 	relay_enter(relay);
-	struct domain *domain = find_or_answer(relay, name, done, owner);
+	struct domain *domain = admin_find_or_answer(relay, name, done, owner);
 
 	if (domain == NULL)
 		return;
@@ -521,7 +521,7 @@ void admin_probe(struct relay *relay, struct slice name, admin_done *done, void 
 void admin_trust(struct relay *relay, struct slice name, admin_done *done, void *owner)
 {
 	relay_enter(relay);
-	struct domain *domain = find_or_answer(relay, name, done, owner);
+	struct domain *domain = admin_find_or_answer(relay, name, done, owner);
 
 	if (domain == NULL)
 		return;

@@ -28,6 +28,8 @@ void admin_request_finish_later(struct admin_request *request, int error, const 
 /* A plain request without further state, that is answered in the next turn. */
 void admin_request_answer(struct relay *relay, admin_done *done, void *owner, int error, const char *format,
 			  ...) __attribute__((format(printf, 5, 6)));
+/* The domain; NULL: it was answered that it is not served, or not known yet. */
+struct domain *admin_find_or_answer(struct relay *relay, struct slice name, admin_done *done, void *owner);
 /* The relay goes: everybody who waits is told so. */
 void admin_cancel_all(struct relay *relay);
 

@@ -35,6 +35,7 @@ struct door_visit {
 };
 
 static void decide(struct door_visit *v);
+static void read_ledger(struct door_visit *v);
 
 static int64_t now_of(const struct door_visit *v)
 {
@@ -260,7 +261,9 @@ static void decide(struct door_visit *v)
 		return;
 	}
 	struct door_decision decision = judge(v);
-	if (decision.answer == DOOR_CALLOUT)
+	if (decision.answer == DOOR_550 && v->member.entry.edits != known_edits(v->domain))
+		read_ledger(v); /* somebody may have vouched for it meanwhile */
+	else if (decision.answer == DOOR_CALLOUT)
 		call_out(v);
 	else if (decision.answer == DOOR_PROVE)
 		prove(v);
@@ -303,6 +306,7 @@ static void read_ledger(struct door_visit *v)
 	char key[LEDGER_KEY_MAX];
 	size_t size;
 
+	v->member.entry.edits = known_edits(v->domain);
 	if (ledger_key(slice_of(v->domain->name), slice_of(v->local), key, &size) != 0) {
 		due(v);
 		return;

@@ -47,6 +47,11 @@ void known_serve(struct domain *domain)
 
 /* --- entries --- */
 
+uint32_t known_edits(const struct domain *domain)
+{
+	return domain->known != NULL ? domain->known->edits : 0;
+}
+
 static struct slice local_part(struct slice path)
 {
 	return slice_upto(path, slice_find_last(path, '@'));
@@ -106,6 +111,7 @@ void known_read(struct outbound *out)
 	check(out->notes_pending == 0);
 	for (uint32_t i = 0; i < out->transaction.recipient_count; i++) {
 		out->notes[i].out = out;
+		out->notes[i].edits = known_edits(out->item->domain);
 		if (key_of(out, i, key, &size) != 0)
 			continue;
 		out->notes_pending++;
@@ -153,7 +159,7 @@ void known_called(struct domain *domain, struct slice local, struct known_entry 
 		entry->entry = ledger_entry(LEDGER_CALLOUT);
 	ledger_accepted(&entry->entry, &known->ledger, local, domain->relay->now.wall_ms);
 	known->changed = true;
-	if (!ledger_must_write(found ? &before : NULL, &entry->entry))
+	if (entry->edits != known->edits || !ledger_must_write(found ? &before : NULL, &entry->entry))
 		return;
 	known->count += !found;
 	entry->state = NOTE_FOUND;
@@ -197,7 +203,7 @@ void known_learn(struct outbound *out, uint32_t index, enum verdict verdict,
 	if (note->state == NOTE_NONE || !bring_up_to_date(out, index, verdict, advice, &entry))
 		return;
 	known->changed = true;
-	if (!ledger_must_write(found ? &note->entry : NULL, &entry))
+	if (note->edits != known->edits || !ledger_must_write(found ? &note->entry : NULL, &entry))
 		return;
 	known->count += !found;
 	write_entry(out->item->domain, local_part(out->item->envelope.recipients[index].forward_path),

@@ -41,6 +41,8 @@ struct known { /* of a domain; made when there is something to know */
 	int64_t saved_us, saved_service_ms;
 	struct quota unseen; /* recipients that were taken at our door unasked */
 	uint32_t checks;     /* begun; a wish for one is fulfilled by one that begins after it */
+	/* Entries were changed by hand so many times: what was read before such a change is not written. */
+	uint32_t edits;
 };
 
 /* Of one recipient of a transaction, as it was when that began. */
@@ -51,12 +53,14 @@ enum known_note_state {
 };
 struct known_entry {
 	enum known_note_state state;
+	uint32_t edits; /* of the domain, when it was asked for */
 	struct ledger_entry entry;
 };
 struct known_note {
 	struct outbound *out;
 	bool ends; /* refused for good: see ending.h */
 	enum known_note_state state;
+	uint32_t edits; /* of the domain, when it was asked for */
 	struct ledger_entry entry;
 };
 
@@ -75,6 +79,8 @@ void known_learn(struct outbound *out, uint32_t index, enum verdict verdict,
 
 /* --- for our own door --- */
 
+/* To be remembered when an entry is asked for. */
+uint32_t known_edits(const struct domain *domain);
 /* What the store gave for ledger_key of a recipient. */
 void known_entry_take(struct known_entry *entry, const struct store_pair *pairs, size_t count);
 /* The server took it when asked: the entry is brought up to date, and written when that is worth it. */

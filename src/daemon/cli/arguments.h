@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { CLI_HOSTS_MAX = 16 };
+enum { CLI_HOSTS_MAX = 16, CLI_WORDS_MAX = 1000 };
 
 /* options that a command takes; --data, --json and --help every command takes */
 enum {

@@ -19,6 +19,14 @@ static const struct command commands[] = {
     {"domain set", "NAME KEY=VALUE...", "change to=HOST[:PORT],... (or to=mx) or hold=DAYS", 0, 2, 3,
      run_domain_set},
     {"domain rm", "NAME", "stop serving a domain; refused while mail is held", 0, 1, 1, run_domain_rm},
+    {"recipient ls", "NAME", "what is known of a domain's recipients", 0, 1, 1, run_recipient_ls},
+    {"recipient pin", "ADDRESS...", "it exists, whatever its server says: never refused at our door", 0, 1,
+     CLI_WORDS_MAX, run_recipient_pin},
+    {"recipient unpin", "ADDRESS...", "nobody vouches for it any more: its server's word counts", 0, 1,
+     CLI_WORDS_MAX, run_recipient_unpin},
+    {"recipient import", "NAME FILE.csv",
+     "list a domain's recipients: the first field of each line, - for standard input", 0, 2, 2,
+     run_recipient_import},
     {"status", "[NAME] [--watch] [--all]", "lanes and domains: health, what is held, what comes next",
      OPTION_WATCH | OPTION_ALL, 0, 1, run_status},
     {"queue", "[NAME] [--grace] [--recipient A] [--sender A] [--limit N]",
@@ -61,6 +69,8 @@ const char *cli_usage(void)
 	       "                                 serve a domain; without --to its mail goes where its MX "
 	       "points now\n"
 	       "  restante domain ls | show NAME | set NAME KEY=VALUE... | rm NAME\n"
+	       "  restante recipient ls NAME | pin ADDRESS... | unpin ADDRESS... | import NAME FILE.csv\n"
+	       "                                 who exists in a domain, whatever its server says\n"
 	       "  restante status [NAME] [--watch] [--all]\n"
 	       "                                 lanes and domains: health, what is held, what comes next\n"
 	       "  restante queue [NAME] [--grace] [--recipient A] [--sender A] [--limit N]\n"

@@ -20,6 +20,7 @@ struct command {
 
 command_run run_domain_add, run_domain_ls, run_domain_show, run_domain_set, run_domain_rm;
 command_run run_hold, run_resume, run_probe, run_trust;
+command_run run_recipient_ls, run_recipient_pin, run_recipient_unpin, run_recipient_import;
 command_run run_status;
 command_run run_queue, run_trace;
 command_run run_message_show, run_message_cat, run_message_release, run_message_rm;

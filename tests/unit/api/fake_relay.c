@@ -11,7 +11,7 @@
 enum { DAY_MS = 86400000, PIECE_BYTES = 100000 };
 enum { WALL_MS = 1700000000 };
 
-enum call_kind { CALL_PLAIN, CALL_OVERVIEW, CALL_QUEUE, CALL_TRACE, CALL_SHOW, CALL_CAT };
+enum call_kind { CALL_PLAIN, CALL_OVERVIEW, CALL_QUEUE, CALL_TRACE, CALL_SHOW, CALL_CAT, CALL_RECIPIENTS };
 
 struct call {
 	struct list link;
@@ -25,6 +25,7 @@ struct call {
 	void (*sums)(void *owner, const struct admin_sums *sums, const char *next);
 	void (*message)(void *owner, const struct admin_message_view *view);
 	void (*end)(void *owner, const struct store_end *end);
+	void (*recipient)(void *owner, const struct admin_recipient_view *view);
 	bool (*piece)(void *owner, struct slice bytes);
 	admin_done *done;
 	void *owner;
@@ -347,6 +348,56 @@ void admin_trust(struct relay *relay, struct slice name, admin_done *done, void 
 	(void)add_call(relay, CALL_PLAIN, done, owner);
 }
 
+/* --- recipients --- */
+
+void admin_recipients(struct relay *relay, struct slice domain, struct slice after, size_t limit,
+		      void (*recipient)(void *owner, const struct admin_recipient_view *view),
+		      admin_done *done, void *owner)
+{
+	hear(relay, "recipients %.*s after=%.*s limit=%zu", SLICE_ARG(domain), SLICE_ARG(after), limit);
+	struct call *call = add_call(relay, CALL_RECIPIENTS, done, owner);
+	uint64_t last = 0;
+
+	(void)slice_to_u64(slice_from(after, 4), &last);
+	call->recipient = recipient;
+	call->limit = limit;
+	call->id = after.size > 0 ? last + 1 : 100000;
+	(void)snprintf(call->domain, sizeof(call->domain), "%.*s", SLICE_ARG(domain));
+}
+
+/* "user100000" and so on; the first is pinned. */
+static void answer_recipients(struct relay *relay, struct call *call)
+{
+	char local[32];
+
+	for (size_t i = 0; i < call->limit && call->id < 100000 + relay->recipient_count; i++, call->id++) {
+		struct ledger_entry entry = {
+		    .pinned = call->id == 100000,
+		    .good_count = 3,
+		    .first_good_ms = relay->now.wall_ms - DAY_MS,
+		    .last_good_ms = relay->now.wall_ms,
+		};
+		(void)snprintf(local, sizeof(local), "user%" PRIu64, call->id);
+		struct admin_recipient_view view = {
+		    .domain = call->domain,
+		    .local = slice_of(local),
+		    .entry = &entry,
+		    .standing = LEDGER_GOOD,
+		};
+		call->recipient(call->owner, &view);
+	}
+}
+
+void admin_vouch(struct relay *relay, struct slice domain, enum admin_vouch what, const struct slice *names,
+		 size_t count, admin_done *done, void *owner)
+{
+	static const char *const words[] = {"pin", "import", "unpin"};
+
+	hear(relay, "%s %.*s %zu %.*s..%.*s", words[what], SLICE_ARG(domain), count, SLICE_ARG(names[0]),
+	     SLICE_ARG(names[count - 1]));
+	(void)add_call(relay, CALL_PLAIN, done, owner);
+}
+
 /* --- messages --- */
 
 void admin_queue(struct relay *relay, const struct admin_message_filter *filter,
@@ -526,6 +577,8 @@ static void answer(struct relay *relay, struct call *call)
 		answer_trace(relay, call);
 	if (call->kind == CALL_SHOW && call->id >= 1000 && call->id < 1000 + relay->message_count)
 		tell_message(relay, call->id, call);
+	if (call->kind == CALL_RECIPIENTS)
+		answer_recipients(relay, call);
 	if (call->kind == CALL_CAT)
 		answer_cat(relay, call);
 }

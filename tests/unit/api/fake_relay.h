@@ -30,6 +30,7 @@ struct relay {
 	size_t pieces;		  /* handed out by cat */
 	uint64_t fail_content_at; /* cat fails at this offset; 0: never */
 	size_t end_count;
+	size_t recipient_count; /* that are known, of each domain */
 	struct admin_space_view space;
 	bool share_used_up; /* of every domain */
 };

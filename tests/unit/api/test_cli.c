@@ -205,6 +205,10 @@ static const struct {
     {"resume example.com", "resume example.com"},
     {"probe example.com", "probe example.com"},
     {"trust example.com", "trust example.com"},
+    {"recipient pin joe+x@example.com", "pin example.com 1 joe+x@example.com..joe+x@example.com"},
+    {"recipient pin a@one.example b@two.example", "pin two.example 1 b@two.example..b@two.example"},
+    {"recipient unpin joe@example.com", "unpin example.com 1 joe@example.com..joe@example.com"},
+    {"recipient ls example.com", "recipients example.com after= limit=1001"},
     {"message release 00000000000Z8", "release 1000"},
     {"message rm 00000000000z8", "remove-message 1000"},
     {"queue", "queue domain= recipient= sender= after=0 limit=101"},
@@ -285,6 +289,10 @@ static const struct {
     {"domain set a hild=7", "there is no setting \"hild\"; did you mean hold"},
     {"domain set a zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz=7", "there is no setting"},
     {"domain set a hold=7 hold=8", "hold is given twice"},
+    {"recipient", "recipient pin ADDRESS"},
+    {"recipient pin joe", "\"joe\": wants an address, as in joe@example.com"},
+    {"recipient unpin joe@", "wants an address"},
+    {"recipient import a.example", "something is missing"},
     {"hold a --until tomorrow", "--until tomorrow: wants 2h, 3d or"},
     {"trace --since soon", "--since soon"},
     {"trace --limit 0", "--limit 0"},
@@ -515,6 +523,94 @@ static void test_queue_of_many(void **state)
 	}
 }
 
+/* --- recipients --- */
+
+static void test_recipients_of_many(void **state)
+{
+	struct http *http = *state;
+	char line[256];
+
+	(void)snprintf(line, sizeof(line), "recipient ls d0-0.example --data %s", http->folder);
+	expect(http, line, CLI_OK, "nothing is known of its recipients yet", "");
+	http->relay.recipient_count = 2500;
+	expect(http, line, CLI_OK, "user100000@d0-0.example  pinned, accepted ", "");
+	expect(http, line, CLI_OK, "user102499@d0-0.example  good, accepted ", "");
+	(void)snprintf(line, sizeof(line), "recipient ls d0-0.example --json --data %s", http->folder);
+	struct outcome outcome = run(http, line);
+	json_t *value = json_loads(outcome.text[OUT], 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(value, "recipients")), 2500);
+	assert_true(json_is_null(json_object_get(value, "next")));
+	json_decref(value);
+	outcome_free(&outcome);
+}
+
+/* What the command says of a list; heard: what the relay was told last, NULL: nothing at all. */
+static const struct {
+	const char *list, *heard, *out, *err;
+} lists[] = {
+    {"joe@a.example\n", "import a.example 1 joe..joe",
+     "recipients of a.example listed, not refused at our door: 1\n", ""},
+    {"joe\nann", "import a.example 2 joe..ann", "our door: 2\n", ""},
+    {"\xEF\xBB\xBF"
+     "Email;Name\r\nJoe@A.example;Joe\r\n\r\n# gone\r\n",
+     "import a.example 1 Joe..Joe", "our door: 1\n", ""},
+    {"\"joe@a.example\",\"Doe, Joe\"\n", "import a.example 1 joe..joe", NULL, ""},
+    {"\"\"\"a b\"\"@a.example\",x\n", "import a.example 1 \"a b\"..\"a b\"", NULL, ""},
+    {"", NULL, "", "there is no address in"},
+    {"email\n", NULL, "", "there is no address in"},
+    {"joe\nemail x\n", NULL, "", "line 2: \"email x\" is no address"},
+    {"joe\nann@b.example\nbob\n", NULL, "", "line 2: \"ann@b.example\" is of another domain"},
+    {"joe\nann@b.example\n", NULL, "", "1 of 2 lines cannot be used, nothing was changed"},
+    {"\"joe\n", NULL, "", "has a quote that does not end"},
+    {"a\xFF@a.example\n", NULL, "", "line 1: "},
+    {"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggggg\n", NULL, "",
+     "64 bytes before the @"},
+};
+
+static void test_lists_of_recipients(void **state)
+{
+	struct http *http = *state;
+	char path[256], line[512];
+
+	(void)snprintf(path, sizeof(path), "%s/list.csv", http->folder);
+	(void)snprintf(line, sizeof(line), "recipient import a.example %s --data %s", path, http->folder);
+	expect(http, line, CLI_FAILED, "", "list.csv: No such file");
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		FILE *list = fopen(path, "we");
+		assert_non_null(list);
+		assert_int_equal(fwrite(lists[i].list, 1, strlen(lists[i].list), list),
+				 strlen(lists[i].list));
+		assert_int_equal(fclose(list), 0);
+		size_t heard = http->relay.heard_count;
+		expect(http, line, lists[i].heard != NULL ? CLI_OK : CLI_FAILED, lists[i].out, lists[i].err);
+		assert_int_equal(http->relay.heard_count - heard, lists[i].heard != NULL);
+		if (lists[i].heard != NULL)
+			assert_string_equal(http->relay.heard, lists[i].heard);
+	}
+	assert_int_equal(unlink(path), 0);
+}
+
+/* More than one request takes; the relay refuses: nothing is said to be done that is not. */
+static void test_a_long_list_of_recipients(void **state)
+{
+	struct http *http = *state;
+	char path[256], line[512];
+
+	(void)snprintf(path, sizeof(path), "%s/list.csv", http->folder);
+	FILE *list = fopen(path, "we");
+	assert_non_null(list);
+	for (int i = 0; i < 1001; i++)
+		(void)fprintf(list, "%064d@a.example\n", i);
+	assert_int_equal(fclose(list), 0);
+	(void)snprintf(line, sizeof(line), "recipient import a.example %s --json --data %s", path,
+		       http->folder);
+	expect(http, line, CLI_OK, "{\"imported\":1001}", "");
+	assert_int_equal(http->relay.heard_count, 3);
+	http->relay.result.error = ERR_IO;
+	expect(http, line, CLI_FAILED, "\"io\"", "");
+	assert_int_equal(unlink(path), 0);
+}
+
 static void test_message_cat(void **state)
 {
 	struct http *http = *state;
@@ -630,6 +726,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_space_text, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_messages_text, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_queue_of_many, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_recipients_of_many, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_lists_of_recipients, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_long_list_of_recipients, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_message_cat, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_json_is_json, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_watch, setup, teardown),

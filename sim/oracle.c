@@ -334,7 +334,7 @@ static bool is_owed(const struct sim_attempt *attempt, uint32_t i)
 	       attempt->recipients[i].copies == 0;
 }
 
-uint64_t sim_oracle_owed_to(const struct sim_oracle *oracle, const char *domain)
+uint64_t sim_oracle_owed_to(const struct sim_oracle *oracle, const char *domain, const char *but)
 {
 	uint64_t owed = 0;
 
@@ -343,7 +343,8 @@ uint64_t sim_oracle_owed_to(const struct sim_oracle *oracle, const char *domain)
 		for (uint32_t i = 0; i < attempt->recipient_count; i++) {
 			struct slice address = slice_of(attempt->recipients[i].address);
 			struct slice its = slice_from(address, slice_find_last(address, '@') + 1);
-			owed += is_owed(attempt, i) && slice_equal_nocase(its, slice_of(domain));
+			if (but == NULL || !slice_equal(address, slice_of(but)))
+				owed += is_owed(attempt, i) && slice_equal_nocase(its, slice_of(domain));
 		}
 	}
 	return owed;

@@ -116,7 +116,7 @@ void sim_oracle_replied(struct sim_stored *stored, struct net_conn *conn);
 void sim_oracle_crash(struct sim_oracle *oracle, int64_t unrecordable_us);
 /* For stories: measure from now on; what is owed to recipients of one domain. */
 void sim_oracle_mark(struct sim_oracle *oracle);
-uint64_t sim_oracle_owed_to(const struct sim_oracle *oracle, const char *domain);
+uint64_t sim_oracle_owed_to(const struct sim_oracle *oracle, const char *domain, const char *but);
 /* All faults are over and everything had time: whatever is owed is lost. */
 void sim_oracle_finish(struct sim_oracle *oracle);
 

@@ -165,7 +165,7 @@ static bool do_send(struct story *story)
 {
 	struct sim_scene *scene = &story->scene;
 	size_t domains[SIM_DOMAINS_MAX], count = 0, word = 3;
-	uint64_t mails, size = 0;
+	uint64_t mails, size = 0, only = SIM_USERS;
 	int64_t over_us;
 
 	for (; count < SIM_DOMAINS_MAX && story_find_domain(story, word) < SIM_DOMAINS_MAX; word++)
@@ -175,12 +175,14 @@ static bool do_send(struct story *story)
 		return false;
 	if (story_is(story, word + 2, "size") && !story_number(story, word + 3, &size))
 		return false;
+	if (story_is(story, word + 2, "user") && (!story_number(story, word + 3, &only) || only >= SIM_USERS))
+		return false;
 	for (uint64_t i = 0; i < mails; i++) {
 		char address[SIM_ADDRESS_SIZE];
 		int64_t bytes =
 		    size > 0 ? (int64_t)size : sim_log_uniform(&scene->world, SMALLEST_MAIL, LARGEST_MAIL);
 		struct sim_mail *mail = sim_scene_mail(scene, (size_t)bytes);
-		unsigned user = (unsigned)rng_below(&scene->world.rng, SIM_USERS);
+		unsigned user = (unsigned)(only < SIM_USERS ? only : rng_below(&scene->world.rng, SIM_USERS));
 		for (size_t k = 0; k < count; k++) {
 			sim_scene_address(scene, domains[k], (user + (unsigned)k) % SIM_USERS, address);
 			sim_mail_to(mail, address, false);

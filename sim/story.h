@@ -11,6 +11,7 @@
  *	sender NAME                            somebody who sends; sender1, sender2 ... in this order
  *	send N to DOMAIN over TIME             mails of 200 to 3000 bytes to its users, one after the other, from sender1
  *	send N to DOMAIN over TIME size BYTES
+ *	send N to DOMAIN over TIME user NUMBER all to this one of its users; u0@DOMAIN is user 0
  *	send N to DOMAIN DOMAIN over TIME      each to one user of each domain
  *	wait TIME
  *	SERVER up|refused|black-hole|unreachable|killed|power-cut
@@ -35,6 +36,7 @@
  *	expect first-held within TIME          something acknowledged before the mark is stored at a server
  *	expect delivered within TIME           everything acknowledged is
  *	expect delivered to DOMAIN within TIME
+ *	expect delivered to DOMAIN but ADDRESS within TIME
  *	expect drained within TIME             and the senders have nothing left, and the relay's queue is empty
  *	expect worst-delay at most TIME        of mail acknowledged after the mark, from its 250 to its server
  *	expect duplicates at most N

@@ -1,4 +1,4 @@
-#include "relay/queue.h"
+#include "relay/queue_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,22 +47,31 @@ static bool refused_by_server(const struct store_recipient *r)
 	return r->last_reply.size > 0 && r->last_reply.data[0] >= '4' && r->last_reply.data[0] <= '5';
 }
 
-static bool due(const struct domain *domain, uint64_t id, const struct store_recipient *r)
+static enum release released(const struct domain *domain, uint64_t id, const struct store_envelope *e)
 {
 	const struct queue *queue = &domain->queue;
 
+	if (!queue->ignore_backoff)
+		return RELEASE_NOTHING;
+	const struct queue_end *end = crowds_own(domain, id, e) ? &queue->crowd : &queue->backlog;
+	if (id <= end->released_to)
+		return RELEASE_NOTHING;
+	return queue->only_distrusted ? RELEASE_DISTRUSTED : RELEASE_ALL;
+}
+
+bool queue_due(const struct domain *domain, enum release release, const struct store_recipient *r)
+{
 	if (r->state != STORE_QUEUED || r->domain != domain->number)
 		return false;
-	bool released = !queue->only_distrusted || verdict_reason_is_us(r->reason);
-	if (queue->ignore_backoff && released && id > queue->released_to && refused_by_server(r))
+	if ((release == RELEASE_ALL || (release == RELEASE_DISTRUSTED && verdict_reason_is_us(r->reason))) &&
+	    refused_by_server(r))
 		return true;
 	return !backed_off(r->not_before_ms, domain->relay->now.wall_ms);
 }
 
-/* The first count recipients that are due. One allocation: item, recipients, indices, text. NULL: no memory.
- */
-static struct item *item_new(struct domain *domain, uint64_t id, const struct store_envelope *e,
-			     uint64_t body_bytes, uint32_t count)
+/* One allocation: item, recipients, indices, text. */
+struct item *queue_item_new(struct domain *domain, uint64_t id, const struct store_envelope *e,
+			    uint64_t body_bytes, enum release release, uint32_t count)
 {
 	size_t recipients_at = sizeof(struct item);
 	size_t index_at = recipients_at + count * sizeof(struct store_recipient);
@@ -84,7 +93,7 @@ static struct item *item_new(struct domain *domain, uint64_t id, const struct st
 	item->envelope.recipient_count = count;
 	item->recipient_index = (uint32_t *)(void *)(memory + index_at);
 	for (uint32_t i = 0, n = 0; i < e->recipient_count && n < count; i++) {
-		if (!due(domain, id, &e->recipients[i]))
+		if (!queue_due(domain, release, &e->recipients[i]))
 			continue;
 		item->envelope.recipients[n] = e->recipients[i];
 		item->envelope.recipients[n].forward_path = put_text(&text, e->recipients[i].forward_path);
@@ -96,7 +105,7 @@ static struct item *item_new(struct domain *domain, uint64_t id, const struct st
 	return item;
 }
 
-static struct item *find_item(const struct queue *queue, uint64_t id)
+struct item *queue_find_item(const struct queue *queue, uint64_t id)
 {
 	struct map_node *node = map_find(&queue->items, slice_make(&id, sizeof(id)));
 
@@ -113,18 +122,24 @@ static void item_free(struct item *item)
 
 static struct queue_end *end_of(struct item *item)
 {
-	return item->fresh ? &item->domain->queue.fresh : &item->domain->queue.backlog;
+	struct queue *queue = &item->domain->queue;
+
+	if (item->of_crowd)
+		return &queue->crowd;
+	return item->fresh ? &queue->fresh : &queue->backlog;
 }
 
 /* When the first of the recipients of this domain that may not be tried yet may; INT64_MAX: none has to wait.
  */
-static int64_t earliest_backoff(const struct domain *domain, uint64_t id, const struct store_envelope *e)
+static int64_t earliest_backoff(const struct domain *domain, enum release release,
+				const struct store_envelope *e)
 {
 	int64_t earliest = INT64_MAX;
 
 	for (uint32_t i = 0; i < e->recipient_count; i++) {
 		const struct store_recipient *r = &e->recipients[i];
-		bool waits = r->state == STORE_QUEUED && r->domain == domain->number && !due(domain, id, r);
+		bool waits =
+		    r->state == STORE_QUEUED && r->domain == domain->number && !queue_due(domain, release, r);
 		if (waits && r->not_before_ms < earliest)
 			earliest = r->not_before_ms;
 	}
@@ -156,14 +171,16 @@ void queue_tell(struct domain *domain)
 	if (domain->feed == NULL)
 		return;
 	bool flows = feed_flows(domain);
-	uint32_t ready = (uint32_t)(queue->fresh.ready_count + queue->backlog.ready_count);
+	uint32_t backlog = (uint32_t)(queue->backlog.ready_count + queue->crowd.ready_count);
+	uint32_t fresh = (uint32_t)queue->fresh.ready_count;
 	if (flows)
-		turns_ready(&domain->feed->turns, &domain->turn, queue->fresh.ready_count > 0,
-			    queue->backlog.ready_count > 0);
+		turns_ready(&domain->feed->turns, &domain->turn, fresh > 0, backlog > 0);
 	else
 		turns_leave(&domain->feed->turns, &domain->turn);
-	members_count(domain, flows ? ready : 0,
-		      flows ? (uint32_t)queue->fresh.loading + (uint32_t)queue->backlog.loading : 0);
+	members_count(domain, flows ? fresh + backlog : 0,
+		      flows ? (uint32_t)queue->fresh.loading + (uint32_t)queue->backlog.loading +
+				  (uint32_t)queue->crowd.loading
+			    : 0);
 }
 
 static void end_reset(struct queue_end *end, uint64_t cursor)
@@ -195,9 +212,13 @@ static void begin_pass(struct domain *domain)
 	timer_clear(&domain->relay->timers, &queue->due_timer);
 	if (queue->fresh.cursor >= queue->fresh_from)
 		queue->fresh_from = queue->fresh.cursor + 1;
+	crowds_pass(domain, queue->ignore_backoff);
 	end_reset(&queue->backlog, 0);
+	end_reset(&queue->crowd, 0);
+	queue->crowd.exhausted = queue->crowds.count == 0;
 	queue->backlog.failed = false;
 	queue->fresh.failed = false;
+	queue->crowd.failed = false;
 	queue_tell(domain);
 	domain_wake(domain);
 }
@@ -216,11 +237,13 @@ void queue_init(struct queue *queue, struct domain *domain, uint64_t fresh_from)
 	*queue = (struct queue){
 	    .backlog = {.domain = domain},
 	    .fresh = {.domain = domain, .is_fresh = true},
+	    .crowd = {.domain = domain, .exhausted = true},
 	    .fresh_from = fresh_from,
 	    .next_due_ms = INT64_MAX,
 	};
 	list_init(&queue->backlog.ready);
 	list_init(&queue->fresh.ready);
+	list_init(&queue->crowd.ready);
 	queue->fresh.cursor = fresh_from - 1;
 	queue->due_timer.fire = due_timer_fired;
 	map_init(&queue->items, rng_next(&domain->relay->rng));
@@ -234,6 +257,7 @@ void queue_deinit(struct queue *queue)
 	drop_probe(queue);
 	end_reset(&queue->backlog, 0);
 	end_reset(&queue->fresh, 0);
+	end_reset(&queue->crowd, 0);
 	check(queue->items.count == 0);
 	map_deinit(&queue->items);
 }
@@ -242,7 +266,7 @@ static void release_all(struct queue *queue)
 {
 	queue->ignore_backoff = true;
 	queue->only_distrusted = false;
-	queue->released_to = 0;
+	queue->backlog.released_to = queue->crowd.released_to = 0;
 }
 
 void queue_restart(struct domain *domain, bool release)
@@ -293,6 +317,7 @@ static bool add_item(struct queue_end *end, struct item *item, bool look_again)
 		return false;
 	}
 	item->fresh = end->is_fresh;
+	item->of_crowd = end == &queue->crowd;
 	item->look_again = look_again;
 	list_add_last(&end->ready, &item->in_end);
 	end->ready_count++;
@@ -304,8 +329,9 @@ static struct item *take_entry(struct queue_end *end, uint64_t id, const struct 
 			       uint64_t body_bytes)
 {
 	struct domain *domain = end->domain;
-	struct item *known = find_item(&domain->queue, id);
-	int64_t next_due_ms = earliest_backoff(domain, id, envelope);
+	struct item *known = queue_find_item(&domain->queue, id);
+	enum release release = released(domain, id, envelope);
+	int64_t next_due_ms = earliest_backoff(domain, release, envelope);
 	struct item *item = NULL;
 	uint32_t due_count = 0;
 
@@ -316,10 +342,10 @@ static struct item *take_entry(struct queue_end *end, uint64_t id, const struct 
 	if (!distrusted_permits(domain, envelope->reverse_path)) /* its release begins a pass */
 		return NULL;
 	for (uint32_t i = 0; i < envelope->recipient_count; i++)
-		due_count += due(domain, id, &envelope->recipients[i]);
+		due_count += queue_due(domain, release, &envelope->recipients[i]);
 	bool single = due_count > 1 && feed_single(domain->feed);
 	if (due_count > 0)
-		item = item_new(domain, id, envelope, body_bytes, single ? 1 : due_count);
+		item = queue_item_new(domain, id, envelope, body_bytes, release, single ? 1 : due_count);
 	if (due_count > 0 && !add_item(end, item, single)) {
 		item = NULL;
 		next_due_ms = domain->relay->now.wall_ms + 1000; /* no memory: later */
@@ -332,8 +358,18 @@ static struct item *take_entry(struct queue_end *end, uint64_t id, const struct 
 /* All that was released has been given out. */
 static void end_release(struct queue *queue)
 {
-	if (queue->backlog.exhausted && queue->backlog.ready_count == 0)
+	if (queue->backlog.exhausted && queue->backlog.ready_count == 0 && queue->crowd.exhausted &&
+	    queue->crowd.ready_count == 0)
 		queue->ignore_backoff = false;
+}
+
+/* Does a walk of the other end bring it up? */
+static bool is_of_other_end(const struct queue_end *end, const struct store_entry *entry)
+{
+	const struct queue *queue = &end->domain->queue;
+
+	return !end->is_fresh &&
+	       crowds_own(end->domain, entry->id, &entry->envelope) != (end == &queue->crowd);
 }
 
 static void take_entries(struct queue_end *end, const struct store_entry *entries, size_t count, bool more)
@@ -347,7 +383,7 @@ static void take_entries(struct queue_end *end, const struct store_entry *entrie
 			break;
 		}
 		end->cursor = entries[i].id;
-		if (!commit_pending(domain->relay, entries[i].id))
+		if (!commit_pending(domain->relay, entries[i].id) && !is_of_other_end(end, &entries[i]))
 			(void)take_entry(end, entries[i].id, &entries[i].envelope, entries[i].body_bytes);
 	}
 	end->exhausted = !more && !end->arrived_meanwhile;
@@ -370,6 +406,7 @@ void queue_withdraw(struct domain *domain)
 {
 	withdraw(&domain->queue.backlog);
 	withdraw(&domain->queue.fresh);
+	withdraw(&domain->queue.crowd);
 	end_release(&domain->queue);
 	queue_tell(domain);
 	domain_wake(domain);
@@ -392,6 +429,8 @@ static void walk_done(void *owner, enum store_result result, const struct store_
 		note_due(domain, relay->now.wall_ms + 1000);
 	else if (!stale)
 		take_entries(end, entries, count, more);
+	if (end == &domain->queue.backlog && feed_flows(domain))
+		crowds_find(domain);
 	queue_tell(domain);
 	domain_wake(domain);
 }
@@ -404,12 +443,13 @@ static bool wants_reading(const struct queue_end *end)
 
 bool queue_wants_reading(const struct domain *domain)
 {
-	return wants_reading(&domain->queue.backlog) || wants_reading(&domain->queue.fresh);
+	return wants_reading(&domain->queue.backlog) || wants_reading(&domain->queue.fresh) ||
+	       wants_reading(&domain->queue.crowd);
 }
 
 bool queue_reading(const struct queue *queue)
 {
-	return queue->backlog.loading || queue->fresh.loading;
+	return queue->backlog.loading || queue->fresh.loading || queue->crowd.loading;
 }
 
 static void read_on(struct queue_end *end)
@@ -438,20 +478,28 @@ void queue_fill_canary(struct domain *domain)
 void queue_fill(struct domain *domain)
 {
 	queue_fill_canary(domain);
+	read_on(&domain->queue.crowd);
 	queue_tell(domain);
 }
 
 bool queue_at_rest(const struct queue *queue)
 {
-	return queue->items.count == 0 && !queue->backlog.loading && !queue->fresh.loading &&
-	       !queue->probe_loading;
+	return queue->items.count == 0 && !queue_reading(queue) && !queue->probe_loading;
+}
+
+static struct queue_end *end_for(struct domain *domain, uint64_t id, const struct store_envelope *envelope)
+{
+	struct queue *queue = &domain->queue;
+
+	if (id >= queue->fresh_from)
+		return &queue->fresh;
+	return crowds_own(domain, id, envelope) ? &queue->crowd : &queue->backlog;
 }
 
 struct item *queue_arrived(struct domain *domain, uint64_t id, const struct store_envelope *envelope,
 			   uint64_t body_bytes)
 {
-	struct queue *queue = &domain->queue;
-	struct queue_end *end = id >= queue->fresh_from ? &queue->fresh : &queue->backlog;
+	struct queue_end *end = end_for(domain, id, envelope);
 	struct item *item = NULL;
 	bool passed_over = id <= end->cursor; /* a walk has seen it, or a later one was added before */
 
@@ -470,152 +518,6 @@ struct item *queue_arrived(struct domain *domain, uint64_t id, const struct stor
 	return item;
 }
 
-/* --- probes --- */
-
-/* One recipient, whether or not its back-off is over, if a server has refused it. NULL: it has none such, or
- * no memory. */
-static struct item *probe_of(struct domain *domain, const struct store_entry *entry)
-{
-	struct queue *queue = &domain->queue;
-	bool ignore_backoff = queue->ignore_backoff, only_distrusted = queue->only_distrusted;
-	uint64_t released_to = queue->released_to;
-	struct item *item = NULL;
-
-	if (find_item(queue, entry->id) != NULL || commit_pending(domain->relay, entry->id))
-		return NULL;
-	release_all(queue);
-	for (uint32_t i = 0; i < entry->envelope.recipient_count && item == NULL; i++)
-		if (due(domain, entry->id, &entry->envelope.recipients[i]))
-			item = item_new(domain, entry->id, &entry->envelope, entry->body_bytes, 1);
-	queue->ignore_backoff = ignore_backoff;
-	queue->only_distrusted = only_distrusted;
-	queue->released_to = released_to;
-	return item;
-}
-
-enum { PROBE_BEST = 3 };
-
-/* RECOVERY §1.2: known-good first, else one that was not refused yet; then the smaller one. While classes of
- * mail are held, one of the others. 0: it is no probe. */
-static int probe_worth(const struct item *item)
-{
-	const struct store_recipient *recipient = &item->envelope.recipients[0];
-
-	if (item->domain->queue.probe_of_class)
-		return distrusted_worth(item->domain, item->envelope.reverse_path) == 2
-			   ? PROBE_BEST
-			   : distrusted_worth(item->domain, item->envelope.reverse_path);
-	if (trust_knows(item->domain, recipient->forward_path) &&
-	    distrusted_permits(item->domain, item->envelope.reverse_path))
-		return PROBE_BEST;
-	return recipient->attempts == 0 ? 2 : 1;
-}
-
-static void take_probe(struct queue *queue, struct item *item)
-{
-	queue->probe_after = 0;
-	if (item == NULL)
-		return; /* from the oldest on again */
-	if (map_insert(&queue->items, &item->by_id, slice_make(item->id_key, sizeof(item->id_key))) != 0) {
-		free(item);
-		return;
-	}
-	item->look_again = true; /* it may have other recipients */
-	queue->probe = item;
-	queue->probe_after = item->id;
-}
-
-static void walk_for_probe(struct domain *domain, uint64_t after, uint32_t count,
-			   void (*done)(void *, enum store_result, const struct store_entry *, size_t, bool))
-{
-	struct relay *relay = domain->relay;
-
-	domain->queue.probe_loading = true;
-	relay->operations++;
-	relay->ports.store->ops->walk(relay->ports.store, domain->number, after, count, done, domain);
-}
-
-static void probe_read(void *owner, enum store_result result, const struct store_entry *entries, size_t count,
-		       bool more)
-{
-	struct domain *domain = owner;
-	struct queue *queue = &domain->queue;
-
-	relay_enter(domain->relay);
-	domain->relay->operations--;
-	queue->probe_loading = false;
-	bool there = result == STORE_OK && count > 0 && entries[0].id == queue->probe_best;
-	take_probe(queue, there ? probe_of(domain, &entries[0]) : NULL);
-	domain_wake(domain);
-}
-
-static void look_at_candidates(struct domain *domain, const struct store_entry *entries, size_t count)
-{
-	struct queue *queue = &domain->queue;
-
-	for (size_t i = 0; i < count && queue->probe_best_worth < PROBE_BEST; i++) {
-		struct item *item = probe_of(domain, &entries[i]);
-		int worth = item != NULL ? probe_worth(item) : 0;
-		if (worth > queue->probe_best_worth) {
-			queue->probe_best = entries[i].id;
-			queue->probe_best_worth = worth;
-		}
-		free(item);
-	}
-}
-
-/* The one that was chosen is read once more: meanwhile it may have been sent, or changed. */
-static void probe_walked(void *owner, enum store_result result, const struct store_entry *entries,
-			 size_t count, bool more)
-{
-	struct domain *domain = owner;
-	struct queue *queue = &domain->queue;
-	bool page = result == STORE_OK && count > 0;
-
-	relay_enter(domain->relay);
-	domain->relay->operations--;
-	queue->probe_loading = false;
-	if (page)
-		look_at_candidates(domain, entries, count);
-	if (page && more && queue->probe_best_worth < PROBE_BEST &&
-	    ++queue->probe_pages < QUEUE_PROBE_PAGES) {
-		walk_for_probe(domain, entries[count - 1].id, QUEUE_PAGE, probe_walked);
-		return;
-	}
-	if (queue->probe_best != 0) {
-		walk_for_probe(domain, queue->probe_best - 1, 1, probe_read);
-		return;
-	}
-	bool to_the_end = result == STORE_OK && !more, from_the_oldest = queue->probe_after == 0;
-	queue->probe_after = page && more ? entries[count - 1].id : 0;
-	if (to_the_end && !from_the_oldest)
-		walk_for_probe(domain, 0, QUEUE_PAGE, probe_walked);
-	else
-		domain_wake(domain);
-}
-
-bool queue_seek_probe(struct domain *domain, bool of_class)
-{
-	struct queue *queue = &domain->queue;
-
-	if (queue->probe != NULL || queue->probe_loading || !feed_holds_mail(domain))
-		return false;
-	queue->probe_of_class = of_class;
-	queue->probe_pages = 0;
-	queue->probe_best = 0;
-	queue->probe_best_worth = 0;
-	walk_for_probe(domain, queue->probe_after, QUEUE_PAGE, probe_walked);
-	return true;
-}
-
-struct item *queue_take_probe(struct domain *domain)
-{
-	struct item *item = domain->queue.probe;
-
-	domain->queue.probe = NULL;
-	return item;
-}
-
 /* --- giving out --- */
 
 static struct item *take(struct queue_end *end, struct item *item)
@@ -624,16 +526,27 @@ static struct item *take(struct queue_end *end, struct item *item)
 
 	list_remove(&item->in_end);
 	end->ready_count--;
-	if (!end->is_fresh && item->id > queue->released_to)
-		queue->released_to = item->id;
+	if (!end->is_fresh && item->id > end->released_to)
+		end->released_to = item->id;
 	end_release(queue);
 	queue_tell(end->domain);
 	return item;
 }
 
+static struct queue_end *end_in_turn(struct queue *queue, bool fresh)
+{
+	if (fresh)
+		return &queue->fresh;
+	if (queue->crowd.ready_count == 0)
+		return &queue->backlog;
+	if (queue->backlog.ready_count == 0 || crowds_turn(&queue->crowds))
+		return &queue->crowd;
+	return &queue->backlog;
+}
+
 struct item *queue_take(struct domain *domain, bool fresh)
 {
-	struct queue_end *end = fresh ? &domain->queue.fresh : &domain->queue.backlog;
+	struct queue_end *end = end_in_turn(&domain->queue, fresh);
 	struct list *first = list_first(&end->ready);
 
 	return first != NULL ? take(end, container_of(first, struct item, in_end)) : NULL;
@@ -699,7 +612,7 @@ void queue_defer(struct item *item)
 
 bool queue_sends(const struct domain *domain, uint64_t id)
 {
-	const struct item *item = find_item(&domain->queue, id);
+	const struct item *item = queue_find_item(&domain->queue, id);
 
 	return item != NULL && item != domain->queue.probe && !list_linked(&item->in_end);
 }
@@ -712,7 +625,7 @@ static void forget_ready(struct item *item)
 
 void queue_forget(struct domain *domain, uint64_t id)
 {
-	struct item *item = find_item(&domain->queue, id);
+	struct item *item = queue_find_item(&domain->queue, id);
 
 	if (item != NULL && item == domain->queue.probe)
 		queue_defer(queue_take_probe(domain));
@@ -726,9 +639,10 @@ struct item *queue_lock(struct domain *domain, const struct store_entry *entry)
 	struct queue *queue = &domain->queue;
 
 	queue_forget(domain, entry->id);
-	if (find_item(queue, entry->id) != NULL)
+	if (queue_find_item(queue, entry->id) != NULL)
 		return NULL;
-	struct item *item = item_new(domain, entry->id, &entry->envelope, entry->body_bytes, 0);
+	struct item *item =
+	    queue_item_new(domain, entry->id, &entry->envelope, entry->body_bytes, RELEASE_NOTHING, 0);
 	if (item != NULL &&
 	    map_insert(&queue->items, &item->by_id, slice_make(item->id_key, sizeof(item->id_key))) != 0) {
 		free(item);

@@ -1,8 +1,10 @@
 /* The queue of one domain, as far as it is in memory: a window on what the store holds.
  *
- * The store is walked in two places, so that fresh mail does not wait behind the backlog:
+ * The store is walked in three places, so that fresh mail does not wait behind the backlog, nor the backlog
+ * behind one mailbox:
  *	backlog  ids below fresh_from, oldest first
  *	fresh    ids from fresh_from on
+ *	crowd    of the backlog: what a mailbox or a sender has that would fill it, see crowd.h
  * Each end keeps at most QUEUE_ITEMS_MAX ready items; `cursor` is the last id considered, `exhausted` says
  *that the store has nothing behind it. A message that is committed while its end is exhausted is added
  *without reading it back.
@@ -20,6 +22,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "port/store.h"
+#include "relay/crowd.h"
 #include "relay/timer.h"
 
 struct domain;
@@ -44,6 +47,7 @@ struct item {
 	uint64_t body_bytes;
 	int64_t arrival_ms;
 	bool fresh;
+	bool of_crowd;		/* it is in the crowds' end, see crowd.h */
 	bool look_again;	/* a walk met its entry meanwhile: other recipients may be due */
 	bool of_class;		/* it goes as the probe of mail that is held as a class, see distrusted.h */
 	struct inbound *sender; /* still waits for the verdict, see in_session.h; NULL: nobody */
@@ -59,6 +63,7 @@ struct queue_end {
 	struct list ready;
 	size_t ready_count;
 	uint64_t cursor;
+	uint64_t released_to; /* during a release: it has given out its messages up to this one */
 	bool exhausted;
 	bool loading;		/* a walk is under way */
 	bool failed;		/* the store could not be read: not before the next pass */
@@ -67,15 +72,15 @@ struct queue_end {
 };
 
 struct queue {
-	struct queue_end backlog, fresh;
+	struct queue_end backlog, fresh, crowd;
+	struct crowds crowds;
 	uint64_t fresh_from;
 	struct map items;    /* all in memory, ready or in transit */
 	int64_t next_due_ms; /* wall clock: earliest back-off that was passed over; INT64_MAX: none */
-	/* A release: what a server refused is taken before its back-off is over, each message once: those of
-	 * the backlog above released_to. A pass that begins meanwhile does not end it. */
+	/* A release: what a server refused is taken before its back-off is over, each message once: those
+	 * above the released_to of their end. A pass that begins meanwhile does not end it. */
 	bool ignore_backoff;
 	bool only_distrusted; /* of the release: what was refused because the server distrusts us */
-	uint64_t released_to;
 	struct timer due_timer;
 	/* The next probe of a domain that is held or doubted (refusal.h), or of a class of mail that is held
 	 * (distrusted.h), chosen among all that waits, back-off or not. */

@@ -35,6 +35,9 @@ enum family {
 	NODE_DELIVERED_SINCE_START,
 	NODE_DEFERRED_SINCE_START,
 	NODE_IN_SESSION,
+	NODE_CALLOUTS,
+	NODE_ASKED,
+	NODE_DOOR,
 	NODE_DUPLICATES,
 	SPACE_STATE,
 	SPACE_CAPACITY,
@@ -109,6 +112,12 @@ static const struct {
     [NODE_IN_SESSION] = {"restante_in_session_total", "counter",
 			 "Messages whose sender waited for the server's verdict, by what came of it, since "
 			 "the process started."},
+    [NODE_CALLOUTS] = {"restante_callouts_total", "counter",
+		       "Questions to servers about recipients at our door, since the process started."},
+    [NODE_ASKED] = {"restante_callout_recipients_total", "counter", "The recipients asked for in them."},
+    [NODE_DOOR] =
+	{"restante_door_answers_total", "counter",
+	 "Recipients at our door that were not simply known, by answer, since the process started."},
     [NODE_DUPLICATES] = {"restante_duplicates_possible_total", "counter",
 			 "Transactions whose reply to the final dot was lost, since the process started."},
     [SPACE_STATE] = {"restante_space_state", "gauge", "1 for the state that the room in the spool is in."},
@@ -276,6 +285,17 @@ static void space_samples(struct metrics *m, const struct admin_space_view *spac
 		node_sample(m, SPACE_FULL_IN, space->full_in_s);
 }
 
+static void door_samples(struct metrics *m, const struct admin_node_view *node)
+{
+	node_sample(m, NODE_CALLOUTS, (double)node->door.callouts);
+	node_sample(m, NODE_ASKED, (double)node->door.asked);
+	sample(m, NODE_DOOR, (struct label){"answer", "unknown"}, (double)node->door.unknown);
+	sample(m, NODE_DOOR, (struct label){"answer", "too_large"}, (double)node->door.too_large);
+	sample(m, NODE_DOOR, (struct label){"answer", "unconfirmed"}, (double)node->door.unconfirmed);
+	sample(m, NODE_DOOR, (struct label){"answer", "limited"}, (double)node->door.limited);
+	sample(m, NODE_DOOR, (struct label){"answer", "unseen"}, (double)node->door.unseen);
+}
+
 static void node_samples(struct metrics *m, const struct admin_node_view *node, const char *version)
 {
 	sample2(m, NODE_INFO, (struct label){"node", node->hostname}, (struct label){"version", version}, 1);
@@ -295,6 +315,7 @@ static void node_samples(struct metrics *m, const struct admin_node_view *node, 
 	       (double)node->in_session_delivered);
 	sample(m, NODE_IN_SESSION, (struct label){"verdict", "refused"}, (double)node->in_session_refused);
 	sample(m, NODE_IN_SESSION, (struct label){"verdict", "none"}, (double)node->in_session_queued);
+	door_samples(m, node);
 	node_sample(m, NODE_DUPLICATES, (double)node->duplicates_possible);
 	space_samples(m, &node->space);
 }

@@ -51,6 +51,10 @@ static void write_domain_view(struct json_writer *w, const char *key, const stru
 	jw_uint(w, "grace_messages", view->grace.messages);
 	jw_uint(w, "refused_for_room", view->refused_for_room);
 	jw_uint(w, "known_recipients", view->known_recipients);
+	if (view->catch_all == LEDGER_ASK)
+		jw_null(w, "catch_all");
+	else
+		jw_bool(w, "catch_all", view->catch_all == LEDGER_TAKES_ALL);
 	jw_end(w);
 }
 
@@ -159,6 +163,19 @@ static void write_totals(struct json_writer *w, const struct admin_node_view *no
 	jw_end(w);
 }
 
+static void write_door(struct json_writer *w, const struct admin_node_view *node)
+{
+	jw_object(w, "door");
+	jw_uint(w, "callouts", node->door.callouts);
+	jw_uint(w, "asked", node->door.asked);
+	jw_uint(w, "unknown", node->door.unknown);
+	jw_uint(w, "too_large", node->door.too_large);
+	jw_uint(w, "unconfirmed", node->door.unconfirmed);
+	jw_uint(w, "limited", node->door.limited);
+	jw_uint(w, "unseen", node->door.unseen);
+	jw_end(w);
+}
+
 static void write_since_start(struct json_writer *w, const struct admin_node_view *node)
 {
 	jw_object(w, "since_start");
@@ -171,6 +188,7 @@ static void write_since_start(struct json_writer *w, const struct admin_node_vie
 	jw_uint(w, "in_session_refused", node->in_session_refused);
 	jw_uint(w, "in_session_queued", node->in_session_queued);
 	jw_uint(w, "duplicates_possible", node->duplicates_possible);
+	write_door(w, node);
 	jw_end(w);
 }
 

@@ -37,14 +37,15 @@ struct admin_domain_view {
 	int64_t hold_ms;
 	int64_t resume_ms; /* wall clock, of a timed pause; 0 */
 	int64_t added_ms;
-	uint32_t share_percent;	   /* of the spool that it may hold */
-	uint64_t share_bytes;	   /* the same; 0: the store has no limit */
-	bool share_used_up;	   /* its senders are told to come again */
-	double expires_s;	   /* until its oldest mail expires; < 0: it holds none */
-	bool expires_soon;	   /* time to do something about it */
-	struct store_counts grace; /* what has expired or was refused, and is kept for a while */
-	uint64_t refused_for_room; /* recipients, since start */
-	uint32_t known_recipients; /* that its server was seen to accept, see known.h */
+	uint32_t share_percent;		 /* of the spool that it may hold */
+	uint64_t share_bytes;		 /* the same; 0: the store has no limit */
+	bool share_used_up;		 /* its senders are told to come again */
+	double expires_s;		 /* until its oldest mail expires; < 0: it holds none */
+	bool expires_soon;		 /* time to do something about it */
+	struct store_counts grace;	 /* what has expired or was refused, and is kept for a while */
+	uint64_t refused_for_room;	 /* recipients, since start */
+	uint32_t known_recipients;	 /* that its server was seen to accept, see known.h */
+	enum ledger_catch_all catch_all; /* does its server take everybody? */
 };
 
 struct admin_lane_view {
@@ -86,6 +87,15 @@ struct admin_node_view {
 	/* Messages whose sender waited for what the server says (verdict in session): it took them, it
 	 * refused their content and the sender was told so, no verdict in time; since start. */
 	uint64_t in_session_delivered, in_session_refused, in_session_queued;
+	/* Recipients at our door, see doc/door.md; since start. */
+	struct {
+		uint64_t callouts, asked; /* questions to servers, and the recipients in them */
+		uint64_t unknown;	  /* 550: the server has no such mailbox */
+		uint64_t too_large;	  /* 552: beyond the SIZE of the server */
+		uint64_t unconfirmed; /* 450: a refusal without proof, or the budget of refusals is spent */
+		uint64_t limited;     /* 451: enough unseen ones were taken unasked */
+		uint64_t unseen;      /* taken unasked, and held */
+	} door;
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was lost, since start */
 	int64_t up_since_ms;
 	struct admin_space_view space;

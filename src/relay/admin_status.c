@@ -57,6 +57,13 @@ void admin_node(const struct relay *relay, struct admin_node_view *ret_view)
 	    .in_session_delivered = relay->counters.in_session_delivered,
 	    .in_session_refused = relay->counters.in_session_refused,
 	    .in_session_queued = relay->counters.in_session_queued,
+	    .door = {.callouts = relay->counters.callouts,
+		     .asked = relay->counters.callout_recipients,
+		     .unknown = relay->counters.door_550,
+		     .too_large = relay->counters.door_size,
+		     .unconfirmed = relay->counters.door_450,
+		     .limited = relay->counters.door_451,
+		     .unseen = relay->counters.door_unseen},
 	    .duplicates_possible = relay->counters.duplicates_possible,
 	    .up_since_ms = relay->started_ms,
 	    .space = show_space(relay),
@@ -140,6 +147,8 @@ void admin_show_domain(const struct domain *domain,
 	    .share_used_up = domain->share_used_up,
 	    .refused_for_room = domain->refused_for_room,
 	    .known_recipients = domain->known != NULL ? domain->known->count : 0,
+	    .catch_all = domain->known != NULL ? ledger_catch_all(&domain->known->ledger, feed_flows(domain))
+					       : LEDGER_ASK,
 	};
 	count(domain->relay, domain->number, &view.held);
 	count(domain->relay, STORE_GRACE | domain->number, &view.grace);

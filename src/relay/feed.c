@@ -202,6 +202,26 @@ void feed_offers(struct feed *feed, bool smtputf8, bool dsn)
 		count_offers(feed, true);
 }
 
+static bool size_is_fresh(const struct feed *feed)
+{
+	return feed->size_us > 0 && feed->relay->now.now_us - feed->size_us < CLOCK_MS(FEED_SIZE_FRESH_MS);
+}
+
+void feed_takes_size(struct feed *feed, uint64_t size_limit)
+{
+	bool smaller = size_limit > 0 && (feed->size_limit == 0 || size_limit < feed->size_limit);
+
+	if (smaller && size_is_fresh(feed))
+		return;
+	feed->size_limit = size_limit;
+	feed->size_us = feed->relay->now.now_us;
+}
+
+bool feed_is_too_large(const struct feed *feed, uint64_t size_bytes)
+{
+	return feed->size_limit > 0 && size_bytes > feed->size_limit && size_is_fresh(feed);
+}
+
 /* --- changes --- */
 
 bool feed_single(const struct feed *feed)

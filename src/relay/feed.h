@@ -18,8 +18,9 @@ enum {
 };
 
 enum {
-	FEED_LOOK_AGAIN_MS = 20, /* a permit that could not be used yet */
-	FEED_STUCK_MS = 1000,	 /* memory or names were missing */
+	FEED_LOOK_AGAIN_MS = 20,      /* a permit that could not be used yet */
+	FEED_STUCK_MS = 1000,	      /* memory or names were missing */
+	FEED_SIZE_FRESH_MS = 3600000, /* a SIZE is believed so long: nobody is refused for an old one */
 };
 
 /* Seconds. */
@@ -75,6 +76,9 @@ struct feed {
 	struct target *targets; /* target_count of them */
 
 	bool smtputf8, dsn; /* its server was seen to offer it at the last greeting */
+	/* The largest SIZE of its greetings lately, 0: none was given; and when that was said. */
+	uint64_t size_limit;
+	int64_t size_us;
 
 	struct list connections; /* struct outbound, all */
 	uint32_t connection_count;
@@ -126,6 +130,10 @@ bool feed_flows(const struct domain *domain);
 
 /* What its server offered when it greeted. */
 void feed_offers(struct feed *feed, bool smtputf8, bool dsn);
+/* And the SIZE it gave, 0: none. Of several servers that of the most generous counts. */
+void feed_takes_size(struct feed *feed, uint64_t size_limit);
+/* Is a message of so many bytes beyond what its servers take, as they said within FEED_SIZE_FRESH_MS? */
+bool feed_is_too_large(const struct feed *feed, uint64_t size_bytes);
 
 /* --- hosts.c: names to targets --- */
 

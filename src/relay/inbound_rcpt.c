@@ -2,6 +2,8 @@
 
 #include "base/check.h"
 #include "relay/door.h"
+#include "relay/feed.h"
+#include "relay/trust.h"
 
 struct domain *inbound_domain(const struct relay *relay, struct slice name)
 {
@@ -33,6 +35,22 @@ static void check_room(const struct inbound *in, struct domain *domain, struct r
 		return;
 	}
 	check_never();
+}
+
+/* SIZE= says more than the destination's server takes (RFC 1870 §6.1): the sender can be told so while he is
+ * here, if the server is well; while it is not, it may come back with another limit, and the message is held.
+ */
+static void check_size(const struct inbound *in, struct domain *domain, struct reply *ret_reply)
+{
+	const struct feed *feed = domain->feed;
+	uint64_t size_bytes = smtp_server_transaction(in->server)->size_bytes;
+
+	if (!feed_flows(domain) || trust_in_grace(domain) || trust_doubts(domain) || trust_suspects(domain) ||
+	    !feed_is_too_large(feed, size_bytes))
+		return;
+	in->relay->counters.door_size++;
+	reply_set(ret_reply, 552, "5.3.4", "the mail server of %s takes messages of at most %llu bytes",
+		  domain->name, (unsigned long long)feed->size_limit);
 }
 
 static void note_refusal(struct inbound *in, const struct smtp_server_recipient *recipient,
@@ -90,6 +108,8 @@ void inbound_check_recipient(struct inbound *in)
 		return;
 	}
 	check_room(in, domain, &reply);
+	if (reply_positive(&reply))
+		check_size(in, domain, &reply);
 	if (reply_positive(&reply))
 		inbound_spf_ask(in);
 	if (!reply_positive(&reply) || door_ask(in, domain, recipient, &reply))

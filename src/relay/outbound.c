@@ -348,6 +348,7 @@ static void greeted(struct outbound *out)
 	out->item = NULL;
 	hosts_worked(feed, &out->trying);
 	feed_offers(feed, smtp_client_offers_smtputf8(out->client), smtp_client_offers_dsn(out->client));
+	feed_takes_size(feed, smtp_client_size_limit(out->client));
 	outbound_recognise(out);
 	lane_conn_ready(&feed->lane, out->relay->now.now_us);
 	feed_wake(feed); /* the lane's deadline is another one from now on */

@@ -30,7 +30,8 @@ struct relay_counters { /* since start */
 	/* Senders who waited for what the server says, see in_session.h. */
 	uint64_t in_session_delivered, in_session_refused, in_session_queued;
 	uint64_t callouts, callout_recipients; /* questions at our door, and whom they asked for */
-	uint64_t door_550, door_450, door_451, door_unseen; /* answers there; unseen: taken unasked */
+	uint64_t door_550, door_450, door_451, door_unseen,
+	    door_size;		      /* answers there; unseen: taken unasked */
 	uint64_t duplicates_possible; /* transactions whose reply to the dot was never seen */
 };
 

@@ -219,6 +219,8 @@ static void print_known(const json_t *domain)
 	(void)snprintf(text, sizeof(text), "%s recipients that its server accepted lately",
 		       format_count((uint64_t)number_of(domain, "known_recipients"), count));
 	print_line("known", text);
+	if (json_is_true(json_object_get(domain, "catch_all")))
+		print_line("", "its server takes everybody: nobody is asked for, or refused, at our door");
 }
 
 static void print_share(const json_t *domain)

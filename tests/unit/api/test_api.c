@@ -377,6 +377,8 @@ static const char *const space_members[] = {"state:s",
 					    NULL};
 static const char *const outside_members[] = {"domains:i", "messages:i", "sent_since_start:i",
 					      "refused_since_start:i", NULL};
+static const char *const door_members[] = {"callouts:i",    "asked:i",	 "unknown:i", "too_large:i",
+					   "unconfirmed:i", "limited:i", "unseen:i",  NULL};
 static const char *const node_members[] = {"node:s",	"version:s", "held:o", "space:o",
 					   "outside:o", "lanes:a",   NULL};
 static const char *const lane_members[] = {
@@ -394,6 +396,7 @@ static void expect_status_shape(const json_t *status)
 	expect_members(status, node_members);
 	expect_members(json_object_get(status, "space"), space_members);
 	expect_members(json_object_get(status, "outside"), outside_members);
+	expect_members(json_object_get(json_object_get(status, "since_start"), "door"), door_members);
 	expect_members(json_object_get(status, "held"), held_members);
 	json_array_foreach(json_object_get(status, "lanes"), i, lane)
 	{
@@ -528,6 +531,7 @@ static void test_domains(void **state)
 					      "grace_messages:i",
 					      "refused_for_room:i",
 					      "known_recipients:i",
+					      "catch_all:b",
 					      NULL};
 	const json_t *domain;
 	size_t i;

@@ -13,11 +13,19 @@ static struct {
 	bool refuses_all;
 	bool silent; /* to questions */
 	int rcpts;
+	uint64_t size; /* that it takes at most; 0: it says nothing about that */
 } mood;
 
 /* It has the mailboxes that begin with "user". */
 static const char *reply(struct servers *s, size_t i, const char *line)
 {
+	static char greeting[128];
+
+	if (strncmp(line, "EHLO", 4) == 0 && mood.size > 0) {
+		(void)snprintf(greeting, sizeof(greeting), "250-mx.example\r\n250 SIZE %llu\r\n",
+			       (unsigned long long)mood.size);
+		return greeting;
+	}
 	if (strncmp(line, "RCPT", 4) != 0)
 		return NULL;
 	mood.rcpts++;
@@ -257,6 +265,70 @@ static void whatever_ends_while_a_question_is_open(void **state)
 	}
 }
 
+/* The code of RCPT for a known user, of a mail that says its size. */
+static int rcpt_of_size(struct scene *scene, const char *size)
+{
+	struct peer *sender = play_sender(scene->play);
+	char text[128];
+
+	play_say(scene->play, sender, "EHLO sender.example\r\n");
+	(void)snprintf(text, sizeof(text), "MAIL FROM:<s@s.example>%s\r\n", size);
+	play_say(scene->play, sender, text);
+	(void)play_read(sender);
+	play_say(scene->play, sender, "RCPT TO:<user1@one.example>\r\n");
+	int code = (int)strtol(play_read(sender), NULL, 10);
+	play_end(scene->play, sender, NET_END_EOF);
+	return code;
+}
+
+/* Only by a server that is well, and said it lately. */
+static void what_is_too_large_for_the_server_is_refused(void **state)
+{
+	struct scene scene = scene_new();
+	struct admin_node_view node;
+
+	mood.size = 5000;
+	assert_int_equal(mail(&scene, "user1"), 250);
+	assert_int_equal(rcpt_of_size(&scene, " SIZE=5001"), 250); /* in grace */
+	warm_up(&scene);
+	assert_int_equal(rcpt_of_size(&scene, " SIZE=4999"), 250);
+	assert_int_equal(rcpt_of_size(&scene, " SIZE=5000"), 250);
+	assert_int_equal(rcpt_of_size(&scene, " SIZE=5001"), 552);
+	assert_int_equal(rcpt_of_size(&scene, ""), 250);
+	admin_node(scene.play->relay, &node);
+	assert_int_equal(node.door.too_large, 1);
+	/* It takes more now, and says so when it greets next. */
+	mood.size = 6000;
+	servers_work(scene.servers, 120000, 1000);
+	assert_int_equal(mail(&scene, "user1"), 250);
+	assert_int_equal(rcpt_of_size(&scene, " SIZE=5001"), 250);
+	assert_int_equal(rcpt_of_size(&scene, " SIZE=6001"), 552);
+	/* Nobody heard from it for an hour. */
+	servers_work(scene.servers, 61 * 60 * 1000, 5000);
+	assert_int_equal(rcpt_of_size(&scene, " SIZE=6001"), 250);
+	scene_free(&scene);
+}
+
+/* What came to be asked, taken and refused is counted. */
+static void the_door_counts(void **state)
+{
+	struct scene scene = scene_new();
+	struct admin_node_view before, after;
+
+	warm_up(&scene);
+	admin_node(scene.play->relay, &before);
+	assert_int_equal(mail(&scene, "user20"), 250);
+	assert_int_equal(mail(&scene, "nobody"), 550);
+	assert_int_equal(mail(&scene, "nobody"), 550); /* not asked again */
+	admin_node(scene.play->relay, &after);
+	assert_int_equal(after.door.unknown - before.door.unknown, 2);
+	assert_int_equal(after.door.asked - before.door.asked, 3); /* the unknown one twice */
+	assert_int_equal(after.door.unseen, before.door.unseen);
+	assert_int_equal(after.door.limited + after.door.unconfirmed + after.door.too_large, 0);
+	assert_int_equal(after.refused_recipients, 2);
+	scene_free(&scene);
+}
+
 /* A server that does not answer is waited for 8 s. */
 static void silence_is_no_refusal(void **state)
 {
@@ -283,6 +355,8 @@ int main(void)
 	    cmocka_unit_test(while_the_server_is_down_mail_is_held),
 	    cmocka_unit_test(whatever_ends_while_a_question_is_open),
 	    cmocka_unit_test(silence_is_no_refusal),
+	    cmocka_unit_test(what_is_too_large_for_the_server_is_refused),
+	    cmocka_unit_test(the_door_counts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ PURE_HEADERS = {
 MORE_HEADERS = {
     'port': {'arpa/inet.h', 'netinet/in.h', 'sys/socket.h'},  # inet_pton and inet_ntop: text and bytes of an address
     'relay': {'time.h'},                                      # gmtime_r: the Date of a Received line from given milliseconds
-    'proto': {'time.h'},
+    'proto': {'time.h', 'arpa/inet.h'},                       # inet_pton: addresses in SPF records
 }
 
 PURE_SYMBOLS = re.compile(r'''^(

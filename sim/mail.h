@@ -21,6 +21,9 @@ enum {
 struct sim_mail_recipient {
 	char address[SIM_ADDRESS_SIZE];
 	bool foreign; /* no domain of the relay's: must be refused */
+	bool unknown; /* nobody has this address: may be refused */
+	bool unseen;  /* somebody has it, but its server may be right to refuse it as far as anybody can tell:
+			 refusals are counted */
 	bool over;    /* known to be accepted, or refused for good */
 };
 
@@ -32,6 +35,7 @@ struct sim_mail {
 	bool bare;	  /* no X-Token field: the token is in the reverse-path only */
 	bool eight_bit;
 	bool dotty;	    /* nearly every line begins with a dot */
+	bool asks_only;	    /* ends after its recipients were answered, without a message */
 	bool bad_ends;	    /* has bare line feeds: must be refused at its end */
 	struct buffer text; /* without the token; lines end with CRLF, dots as they are */
 	uint32_t recipient_count;

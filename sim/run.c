@@ -403,14 +403,14 @@ static void calm(struct run *run)
 	sim_scene_calm(&run->scene);
 }
 
-static void fill_result(const struct run *run, struct sim_run_result *result)
+void sim_run_fill(struct sim_run_result *result, const struct sim_scene *scene)
 {
-	const struct sim_oracle *oracle = &run->scene.oracle;
+	const struct sim_oracle *oracle = &scene->oracle;
 
 	*result = (struct sim_run_result){
 	    .violations = oracle->violations,
-	    .trace_hash = run->scene.world.trace_hash,
-	    .events = run->scene.world.fired,
+	    .trace_hash = scene->world.trace_hash,
+	    .events = scene->world.fired,
 	    .acked = oracle->acked,
 	    .delivered = oracle->delivered,
 	    .duplicates = oracle->duplicates_crash + oracle->duplicates_reply_lost,
@@ -434,7 +434,7 @@ void sim_run(uint64_t seed, enum sim_store_kind kind, FILE *verbose, struct sim_
 		sim_oracle_finish(&run->scene.oracle);
 	}
 	sim_cancel(&run->scene.world, &run->next_check);
-	fill_result(run, ret_result);
+	sim_run_fill(ret_result, &run->scene);
 	sim_scene_deinit(&run->scene);
 	free(run);
 }

@@ -79,7 +79,8 @@ struct sim_sender *sim_scene_sender(struct sim_scene *scene)
 
 	(void)snprintf(scene->sender_names[i], sizeof(scene->sender_names[i]), "sender%zu", i + 1);
 	struct sim_host *host =
-	    sim_host_new(&scene->net, scene->sender_names[i], address_of(2, (uint8_t)(i + 1)));
+	    sim_host_new(&scene->net, scene->sender_names[i],
+			 address_of((uint8_t)(2 + i), 1) /* each in a network of its own */);
 	sim_sender_init(&scene->senders[i], &scene->world, &scene->oracle, host, &scene->node.own_address);
 	return &scene->senders[i];
 }

@@ -38,8 +38,10 @@ struct sim_sender {
 	struct list sessions;
 	struct sim_event look; /* starts sessions for what is ready */
 	uint32_t session_count;
-	uint32_t waiting;      /* mails with something left to do */
-	uint64_t refused;      /* recipients refused for good */
+	uint32_t waiting;			 /* mails with something left to do */
+	uint64_t refused;			 /* recipients refused for good */
+	uint64_t unknown_refused, unknown_taken; /* recipients that nobody has */
+	uint64_t unseen_refused;		 /* that somebody has, see mail.h */
 	uint64_t told_refused; /* messages whose content a server refused, and 5yz was read */
 	uint64_t deferred;     /* 4yz replies read, and sessions that failed */
 	bool stopped;	       /* sends nothing more */

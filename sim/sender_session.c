@@ -223,7 +223,7 @@ static void ask_mail(struct session *s)
 	while (s->asked_recipients < count)
 		ask_rcpt(s);
 	s->next = NEXT_DATA;
-	if (!s->chunking && s->quirk != SIM_QUIRK_RESTARTS && sim_chance(world, 0.5)) {
+	if (!s->mail->asks_only && !s->chunking && s->quirk != SIM_QUIRK_RESTARTS && sim_chance(world, 0.5)) {
 		ask(s, ASKED_DATA, "DATA");
 		s->next = NEXT_OVER;
 	}
@@ -379,7 +379,11 @@ static void got_rcpt(struct session *s, unsigned code)
 	if (!s->mail_taken)
 		return;
 	s->accepted += code < 300;
-	judge_refusal(s, r->address, code, r->foreign);
+	judge_refusal(s, r->address, code, r->foreign || r->unknown || r->unseen);
+	s->sender->unknown_refused += r->unknown && code >= 500;
+	s->sender->unknown_taken += r->unknown && code < 300;
+	s->sender->unseen_refused += r->unseen && code >= 500;
+	r->over = r->over || (s->mail->asks_only && code < 300);
 	if (r->foreign && code < 300)
 		sim_oracle_violation(s->sender->oracle, "open relay: %s was accepted", r->address);
 	if (code >= 500) {
@@ -562,7 +566,7 @@ static void ask_data(struct session *s)
 		s->next = NEXT_MAIL;
 		return;
 	}
-	if (s->accepted == 0) {
+	if (s->accepted == 0 || s->mail->asks_only) {
 		ask(s, ASKED_RSET, "RSET");
 		s->next = NEXT_OVER;
 		return;

@@ -40,6 +40,7 @@ struct sim_mood {
 
 struct sim_features {
 	bool esmtp, pipelining, chunking, eight_bit, size, starttls, enhanced;
+	bool knows_users; /* refuses every recipient whose name does not begin with u */
 };
 
 struct sim_server {

@@ -303,7 +303,7 @@ static void do_mail(struct server_session *s, struct slice argument)
 
 static bool refuses(const struct sim_server *server, struct slice path)
 {
-	return server->mood.refuses_all ||
+	return server->mood.refuses_all || (server->features.knows_users && path.data[0] != 'u') ||
 	       (server->mood.refuses_one_in > 0 && map_hash(path, 7) % server->mood.refuses_one_in == 0);
 }
 

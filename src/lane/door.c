@@ -38,7 +38,7 @@ static bool may_ask(const struct door_budgets *budgets, int64_t now_us)
 
 static void charge(const struct door_question *q, const struct door_budgets *budgets, int64_t now_us)
 {
-	if (q->proof_asked) /* it was charged when it first came */
+	if (q->proofs > 0) /* it was charged when it first came */
 		return;
 	quota_take(budgets->lane_refusals, DOOR_LANE_REFUSALS, DOOR_LANE_REFUSALS_HOUR, now_us);
 	quota_take(budgets->client_refusals, DOOR_CLIENT_REFUSALS, DOOR_CLIENT_REFUSALS_HOUR, now_us);
@@ -48,11 +48,12 @@ static void charge(const struct door_question *q, const struct door_budgets *bud
 static struct door_decision refused(const struct door_question *q, const struct door_budgets *budgets,
 				    int64_t now_us)
 {
-	bool may_prove = q->server == DOOR_HEALTHY || q->server == DOOR_UNPROVEN;
+	bool healthy = q->server == DOOR_HEALTHY;
+	bool may_prove = healthy || (q->server == DOOR_UNPROVEN && q->proofs == 0);
 
-	if (q->proof_asked && q->server == DOOR_HEALTHY)
+	if (q->proofs >= DOOR_PROOFS && healthy)
 		return decision(DOOR_550, "no such mailbox, says a server that is proven healthy");
-	if (!q->proof_asked && may_prove)
+	if (q->proofs < DOOR_PROOFS && may_prove)
 		return decision(DOOR_PROVE, "no such mailbox, says a server that is to be proven");
 	return hold_unseen(q, budgets, DOOR_450, now_us);
 }

@@ -2,11 +2,11 @@
  * proof), and asks again with what came of it.
  *
  * A recipient gets 550 only from a server that says "unknown mailbox", takes known recipients of that domain
- * right after (a directory may have broken a second ago: an older proof is none), says it once more, and has
- * no excuse: no grace, no suspicion, no doubt (RECOVERY §1.7.6). Such a refusal is noted as a counted one,
- * and answers for itself for five minutes. While the server is down, newly back or unproven, mail is taken
- * and held, known recipients without a bound, unseen ones within one, then 451. A relay that refused valid
- * users because the directory behind it broke would be worse than none.
+ * right after (a directory may have broken a second ago: an older proof is none), says it once more, all that
+ * DOOR_PROOFS times, and has no excuse: no grace, no suspicion, no doubt (RECOVERY §1.7.6). Such a refusal is
+ * noted as a counted one, and answers for itself for five minutes. While the server is down, newly back or
+ * unproven, mail is taken and held, known recipients without a bound, unseen ones within one, then 451. A
+ * relay that refused valid users because the directory behind it broke would be worse than none.
  */
 #ifndef LANE_DOOR_H
 #define LANE_DOOR_H
@@ -42,7 +42,8 @@ struct door_question {
 	bool vouched;	 /* the reverse-path is authenticated: SPF pass */
 	bool share_left; /* of the spool, for this domain */
 	enum door_callout callout;
-	bool proof_asked; /* DOOR_PROVE was done: server and callout are what came of it */
+	/* DOOR_PROVE was done so often: server and callout are what came of the last one. */
+	uint32_t proofs;
 };
 
 enum door_answer {

@@ -123,6 +123,10 @@
 #define DOOR_LANE_REFUSALS_HOUR	  1200.0
 #define DOOR_CLIENT_REFUSALS	  20.0
 #define DOOR_CLIENT_REFUSALS_HOUR 120.0
+/* Proofs between the words of a server that refuses a recipient: half a directory that answers by lot takes
+ * three known ones and refuses one of them twice in one of a hundred cases, three times in one of a thousand.
+ */
+#define DOOR_PROOFS 2
 
 /* --- a server that distrusts us --- */
 

@@ -30,7 +30,8 @@ struct door_visit {
 	struct door_question question;
 	uint64_t recipient;
 	uint32_t check; /* PROVING: the check that counts */
-	bool reading, unclean, again;
+	uint32_t words; /* of the server since the first proof: one behind each is wanted */
+	bool reading, unclean;
 	char local[CALLOUT_LOCAL_MAX + 1];
 };
 
@@ -231,7 +232,7 @@ static void prove(struct door_visit *v)
 	v->check = UINT32_MAX; /* not yet: the check may be over before this returns */
 	uint32_t wanted = trust_prove_now(v->domain);
 	if (v->domain->known->check == NULL) { /* nobody to ask */
-		v->question.proof_asked = true;
+		v->question.proofs++;
 		v->unclean = true;
 		due(v);
 		return;
@@ -240,9 +241,9 @@ static void prove(struct door_visit *v)
 }
 
 /* The server was proven: whom it refused before is asked for once more. */
-static bool wants_second_word(const struct door_visit *v)
+static bool wants_another_word(const struct door_visit *v)
 {
-	return v->question.proof_asked && !v->again && v->question.callout == DOOR_UNKNOWN &&
+	return v->question.proofs > v->words && v->question.callout == DOOR_UNKNOWN &&
 	       server_of(v) == DOOR_HEALTHY;
 }
 
@@ -255,8 +256,8 @@ static void decide(struct door_visit *v)
 		answer(v, &reply);
 		return;
 	}
-	if (wants_second_word(v)) {
-		v->again = true;
+	if (wants_another_word(v)) {
+		v->words = v->question.proofs;
 		call_out(v);
 		return;
 	}
@@ -413,8 +414,8 @@ void door_checked(struct domain *domain, bool clean)
 			another = true;
 			continue;
 		}
-		v->question.proof_asked = true;
-		v->unclean = !clean;
+		v->question.proofs++;
+		v->unclean = v->unclean || !clean;
 		due(v);
 	}
 	if (another)

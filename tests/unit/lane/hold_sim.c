@@ -317,7 +317,7 @@ static enum door_answer door_asks(struct sim *sim, const struct waiting *w)
 		q.refused_now = ledger_refused_now(&person->entry, &sim->domain);
 		enum door_answer answer = door_decide(&q, &budgets, sim->now).answer;
 		if (answer == DOOR_PROVE) {
-			q.proof_asked = true;
+			q.proofs++;
 			check_server(sim);
 		} else if (answer != DOOR_CALLOUT) {
 			return answer;

@@ -38,43 +38,45 @@ static void answers(void **state)
 		enum ledger_catch_all catch_all;
 		bool refused_now;
 		enum door_callout callout;
-		bool proof_asked;
+		uint32_t proofs;
 		enum door_answer answer;
 	} table[] = {
 	    /* known ones are taken whatever the server's state */
-	    {DOOR_DOWN, LEDGER_GOOD, LEDGER_TELLS, false, DOOR_NOT_ASKED, false, DOOR_ACCEPT},
-	    {DOOR_DOWN, LEDGER_SEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, false, DOOR_ACCEPT},
-	    {DOOR_HEALTHY, LEDGER_SEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, false, DOOR_ACCEPT},
-	    {DOOR_HEALTHY, LEDGER_LISTED, LEDGER_TELLS, false, DOOR_NOT_ASKED, false, DOOR_ACCEPT},
+	    {DOOR_DOWN, LEDGER_GOOD, LEDGER_TELLS, false, DOOR_NOT_ASKED, 0, DOOR_ACCEPT},
+	    {DOOR_DOWN, LEDGER_SEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, 0, DOOR_ACCEPT},
+	    {DOOR_HEALTHY, LEDGER_SEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, 0, DOOR_ACCEPT},
+	    {DOOR_HEALTHY, LEDGER_LISTED, LEDGER_TELLS, false, DOOR_NOT_ASKED, 0, DOOR_ACCEPT},
 	    /* a domain that takes everybody needs no asking */
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TAKES_ALL, false, DOOR_NOT_ASKED, false, DOOR_ACCEPT},
-	    {DOOR_DOWN, LEDGER_UNSEEN, LEDGER_TAKES_ALL, false, DOOR_NOT_ASKED, false, DOOR_ACCEPT},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TAKES_ALL, false, DOOR_NOT_ASKED, 0, DOOR_ACCEPT},
+	    {DOOR_DOWN, LEDGER_UNSEEN, LEDGER_TAKES_ALL, false, DOOR_NOT_ASKED, 0, DOOR_ACCEPT},
 	    /* down: held; never 5yz, not even for one that was refused a moment ago */
-	    {DOOR_DOWN, LEDGER_UNSEEN, LEDGER_ASK, false, DOOR_NOT_ASKED, false, DOOR_ACCEPT},
-	    {DOOR_DOWN, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, false, DOOR_ACCEPT},
-	    {DOOR_DOWN, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_UNKNOWN, true, DOOR_ACCEPT},
+	    {DOOR_DOWN, LEDGER_UNSEEN, LEDGER_ASK, false, DOOR_NOT_ASKED, 0, DOOR_ACCEPT},
+	    {DOOR_DOWN, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, 0, DOOR_ACCEPT},
+	    {DOOR_DOWN, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_UNKNOWN, DOOR_PROOFS, DOOR_ACCEPT},
 	    /* up: asked */
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, false, DOOR_CALLOUT},
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_ASK, false, DOOR_NOT_ASKED, false, DOOR_CALLOUT},
-	    {DOOR_UNPROVEN, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, false, DOOR_CALLOUT},
-	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, false, DOOR_CALLOUT},
-	    {DOOR_HEALTHY, LEDGER_REFUSED, LEDGER_TELLS, false, DOOR_NOT_ASKED, false, DOOR_CALLOUT},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, 0, DOOR_CALLOUT},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_ASK, false, DOOR_NOT_ASKED, 0, DOOR_CALLOUT},
+	    {DOOR_UNPROVEN, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, 0, DOOR_CALLOUT},
+	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_NOT_ASKED, 0, DOOR_CALLOUT},
+	    {DOOR_HEALTHY, LEDGER_REFUSED, LEDGER_TELLS, false, DOOR_NOT_ASKED, 0, DOOR_CALLOUT},
 	    /* what it says */
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_TAKEN, false, DOOR_ACCEPT},
-	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_TAKEN, false, DOOR_ACCEPT},
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, false, DOOR_PROVE},
-	    {DOOR_UNPROVEN, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, false, DOOR_PROVE},
-	    {DOOR_UNPROVEN, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, true, DOOR_ACCEPT},
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, true, DOOR_550},
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_TAKEN, true, DOOR_ACCEPT},
-	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, true, DOOR_ACCEPT},
-	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, false, DOOR_ACCEPT},
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_OTHER, false, DOOR_ACCEPT},
-	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_FAILED, false, DOOR_ACCEPT},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_TAKEN, 0, DOOR_ACCEPT},
+	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_TAKEN, 0, DOOR_ACCEPT},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, 0, DOOR_PROVE},
+	    {DOOR_UNPROVEN, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, 0, DOOR_PROVE},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, DOOR_PROOFS - 1, DOOR_PROVE},
+	    {DOOR_UNPROVEN, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, 1, DOOR_ACCEPT},
+	    {DOOR_UNPROVEN, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, DOOR_PROOFS, DOOR_ACCEPT},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, DOOR_PROOFS, DOOR_550},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_TAKEN, DOOR_PROOFS, DOOR_ACCEPT},
+	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, DOOR_PROOFS, DOOR_ACCEPT},
+	    {DOOR_GRACE, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_UNKNOWN, 0, DOOR_ACCEPT},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_OTHER, 0, DOOR_ACCEPT},
+	    {DOOR_HEALTHY, LEDGER_UNSEEN, LEDGER_TELLS, false, DOOR_FAILED, 0, DOOR_ACCEPT},
 	    /* refused in the last five minutes: not asked again, but proven all the same */
-	    {DOOR_HEALTHY, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, false, DOOR_550},
-	    {DOOR_UNPROVEN, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, false, DOOR_CALLOUT},
-	    {DOOR_GRACE, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, false, DOOR_CALLOUT},
+	    {DOOR_HEALTHY, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, 0, DOOR_550},
+	    {DOOR_UNPROVEN, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, 0, DOOR_CALLOUT},
+	    {DOOR_GRACE, LEDGER_REFUSED, LEDGER_TELLS, true, DOOR_NOT_ASKED, 0, DOOR_CALLOUT},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -84,7 +86,7 @@ static void answers(void **state)
 						 .catch_all = table[i].catch_all,
 						 .share_left = true,
 						 .callout = table[i].callout,
-						 .proof_asked = table[i].proof_asked};
+						 .proofs = table[i].proofs};
 		struct play play;
 
 		start(&play);
@@ -104,7 +106,7 @@ static void no_other_550(void **state)
 	start(&play);
 	play.unseen.spent = play.lane.spent = play.client.spent = 1e9;
 	play.unseen.at_us = play.lane.at_us = play.client.at_us = HOUR;
-	for (uint32_t i = 0; i < 4 * 5 * 2 * 3 * 2 * 2 * 5 * 2; i++) {
+	for (uint32_t i = 0; i < 4 * 5 * 2 * 3 * 2 * 2 * 5 * (DOOR_PROOFS + 1); i++) {
 		uint32_t n = i;
 		struct door_question q = {.server = n % 4};
 		q.standing = (n /= 4) % 5;
@@ -113,7 +115,7 @@ static void no_other_550(void **state)
 		q.vouched = (n /= 3) % 2;
 		q.share_left = (n /= 2) % 2;
 		q.callout = (n /= 2) % 5;
-		q.proof_asked = (n / 5) % 2;
+		q.proofs = n / 5;
 		struct door_decision decision = door_decide(&q, &play.budgets, HOUR);
 		assert_non_null(decision.reason);
 		if (q.standing >= LEDGER_LISTED || q.catch_all == LEDGER_TAKES_ALL)
@@ -122,7 +124,7 @@ static void no_other_550(void **state)
 			continue;
 		refusals++;
 		assert_int_equal(q.server, DOOR_HEALTHY);
-		assert_true((q.callout == DOOR_UNKNOWN && q.proof_asked) ||
+		assert_true((q.callout == DOOR_UNKNOWN && q.proofs == DOOR_PROOFS) ||
 			    (q.callout == DOOR_NOT_ASKED && q.refused_now));
 	}
 	assert_true(refusals > 0);
@@ -161,9 +163,9 @@ static void who_asks_for_many_strangers_is_not_asked_for(void **state)
 		assert_int_equal(ask(&play, question), DOOR_CALLOUT);
 		question.callout = DOOR_UNKNOWN;
 		assert_int_equal(ask(&play, question), DOOR_PROVE);
-		question.proof_asked = true; /* charged once */
+		question.proofs = DOOR_PROOFS; /* charged once */
 		assert_int_equal(ask(&play, question), DOOR_550);
-		question.proof_asked = false;
+		question.proofs = 0;
 	}
 	question.callout = DOOR_NOT_ASKED;
 	assert_int_equal(ask(&play, question), DOOR_450);

@@ -3,7 +3,7 @@
 
 Usage: sink.py PORT FOLDER. Each message becomes FOLDER/N.eml, the bytes as they came, and FOLDER/N.json: from, to, time.
 While FOLDER/refuse exists, its text is the reply to each RCPT. While FOLDER/distrust exists, mail is refused whose sender's address ends
-with its text. While FOLDER/forward exists, it names a port of loopback to
+with its text. While FOLDER/users exists, it has the users that exist, a local part on each line. While FOLDER/forward exists, it names a port of loopback to
 which each message is sent on to the same recipients.
 """
 import asyncio
@@ -37,6 +37,13 @@ class Keep:
         except FileNotFoundError:
             return False
 
+    def knows(self, address):
+        try:
+            with open(os.path.join(self.folder, 'users'), encoding='ascii') as file:
+                return address.rpartition('@')[0].lower() in file.read().split('\n')
+        except FileNotFoundError:
+            return True
+
     async def handle_RCPT(self, server, session, envelope, address, options):
         if self.distrusts(envelope.mail_from or ''):
             return '550 5.7.23 SPF validation failed: your host may not send for that domain'
@@ -44,6 +51,8 @@ class Keep:
             with open(os.path.join(self.folder, 'refuse'), encoding='ascii') as file:
                 return file.read()
         except FileNotFoundError:
+            if not self.knows(address):
+                return '550 5.1.1 <%s>: nobody of that name lives here' % address
             envelope.rcpt_tos.append(address)
             return '250 2.1.5 known'
 

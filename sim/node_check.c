@@ -127,8 +127,18 @@ void sim_node_check_window(struct sim_node *node, const struct sim_server *serve
 struct domain_check {
 	struct sim_node *node;
 	bool refusing;
-	int64_t since_us;
+	int64_t since_us, lane_down_us;
 };
+
+/* A lane that goes down because nothing answers has given up what was under way. */
+static void look_at_its_lane(void *owner, const struct admin_lane_view *lane)
+{
+	struct domain_check *c = owner;
+	const struct sim_world *world = c->node->world;
+
+	if (strcmp(lane->state, "down") == 0)
+		c->lane_down_us = world->now_us - CLOCK_MS(sim_clock(world).wall_ms - lane->since_ms);
+}
 
 static void look_at_domain(void *owner, const struct admin_domain_view *domain)
 {
@@ -158,9 +168,10 @@ void sim_node_check_domain(struct sim_node *node, struct slice domain, int64_t b
 				     SLICE_ARG(domain));
 	if (!sim_node_ready(node) || node->world->wall_jumps > 0)
 		return;
-	(void)admin_status(node->relay, domain, NULL, look_at_domain, &c);
+	(void)admin_status(node->relay, domain, look_at_its_lane, look_at_domain, &c);
 	if (!c.refusing)
 		return;
+	c.since_us = c.lane_down_us > c.since_us ? c.lane_down_us : c.since_us;
 	int64_t patience_us = node->world->now_us - CLOCK_SECONDS(CANARY_PATIENCE_S);
 	c.since_us += CLOCK_SECONDS(WIRE_S);
 	uint32_t open = count(owner, domain, c.since_us > patience_us ? c.since_us : patience_us);

@@ -134,6 +134,11 @@ void smtp_server_client_gone(struct smtp_server *s);
  * finished. */
 void smtp_server_shut_down(struct smtp_server *s);
 
+/* Takes a whole RCPT command off the front of input that the machine has not taken yet: what a pipelining
+ * client will ask for next. Nothing is decided by that. False: something else stands there, or no whole line,
+ * or an address that is not in ASCII. *ret_mailbox points into the input. */
+bool smtp_server_peek_rcpt(struct slice *input, struct mailbox *ret_mailbox);
+
 const struct smtp_server_transaction *smtp_server_transaction(const struct smtp_server *s);
 const struct smtp_server_recipient *smtp_server_recipient(const struct smtp_server *s); /* of CHECK_RCPT */
 struct slice smtp_server_body(const struct smtp_server *s); /* of BODY; valid until the next step */

@@ -79,6 +79,20 @@ void smtp_server_do_rcpt(struct smtp_server *s, struct slice arguments, int64_t 
 		smtp_server_ask(s, SERVER_ASKED_RCPT, SMTP_SERVER_CHECK_RCPT);
 }
 
+bool smtp_server_peek_rcpt(struct slice *input, struct mailbox *ret_mailbox)
+{
+	size_t end = slice_find(*input, '\r');
+	struct slice line = slice_upto(*input, end), rest = slice_from(*input, end);
+
+	if (!slice_starts(rest, SLICE("\r\n")) || !slice_starts_nocase(line, SLICE("RCPT TO:")))
+		return false;
+	line = slice_trim(slice_from(line, 8));
+	if (address_parse_path(&line, false, ret_mailbox) != 0 || ret_mailbox->whole.size == 0)
+		return false;
+	*input = slice_from(rest, 2);
+	return true;
+}
+
 static void accept_recipient(struct smtp_server *s)
 {
 	if (s->last_recipient != NULL)

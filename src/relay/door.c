@@ -17,11 +17,13 @@ enum visit_state {
 	VISIT_PROVING = 2, /* a check of known recipients is under way, or another one before it */
 	VISIT_DUE = 3,	   /* something was learnt: to be decided in this turn */
 	VISIT_GONE = 4,	   /* nobody waits; the store still has it */
+	VISIT_SAID = 5,	   /* ahead of its RCPT: the answer stands ready */
 };
 
 struct door_visit {
 	struct callout_member member;
 	struct list in_domain, in_orphans;
+	struct list in_ahead; /* linked: its RCPT has not come yet */
 	struct inbound *in;
 	struct domain *domain; /* NULL: it went meanwhile */
 	struct relay *relay;
@@ -32,6 +34,7 @@ struct door_visit {
 	uint32_t check; /* PROVING: the check that counts */
 	uint32_t words; /* of the server since the first proof: one behind each is wanted */
 	bool reading, unclean;
+	struct reply said;
 	char local[CALLOUT_LOCAL_MAX + 1];
 };
 
@@ -45,8 +48,18 @@ static int64_t now_of(const struct door_visit *v)
 
 /* --- life --- */
 
+/* Its RCPT has come, or will not be answered by it. */
+static void no_more_ahead(struct door_visit *v)
+{
+	if (!list_linked(&v->in_ahead))
+		return;
+	list_remove(&v->in_ahead);
+	v->relay->door_ahead--;
+}
+
 static void visit_free(struct door_visit *v)
 {
+	no_more_ahead(v);
 	callout_leave(&v->member);
 	timer_clear(&v->relay->timers, &v->timer);
 	list_remove(&v->in_domain);
@@ -57,8 +70,9 @@ static void visit_free(struct door_visit *v)
 /* The session is told, or gone. */
 static void part(struct door_visit *v)
 {
-	if (v->in != NULL)
+	if (v->in != NULL && v->in->visit == v)
 		v->in->visit = NULL;
+	no_more_ahead(v);
 	v->in = NULL;
 	if (!v->reading) {
 		visit_free(v);
@@ -75,6 +89,12 @@ static void answer(struct door_visit *v, const struct reply *reply)
 {
 	struct inbound *in = v->in;
 
+	if (list_linked(&v->in_ahead)) {
+		v->said = *reply;
+		v->state = VISIT_SAID;
+		timer_clear(&v->relay->timers, &v->timer);
+		return;
+	}
 	part(v);
 	inbound_recipient_decided(in, reply);
 }
@@ -328,7 +348,7 @@ static uint64_t hash_of(const struct domain *domain, struct slice local)
 	return trust_recipient(domain, slice_of(path));
 }
 
-static struct door_visit *visit_new(struct inbound *in, struct domain *domain, struct slice local)
+static struct door_visit *new_visit(struct inbound *in, struct domain *domain, struct slice local)
 {
 	struct door_visit *v = calloc(1, sizeof(*v));
 
@@ -344,7 +364,6 @@ static struct door_visit *visit_new(struct inbound *in, struct domain *domain, s
 	v->member.sender = map_hash(smtp_server_transaction(in->server)->reverse_path, in->relay->ports.seed);
 	v->member.heard = heard;
 	list_add_last(&domain->visits, &v->in_domain);
-	in->visit = v;
 	if (in->door_until_us == 0)
 		in->door_until_us = in->relay->now.now_us + CLOCK_MS(DOOR_WAIT_MS);
 	return v;
@@ -363,41 +382,119 @@ static bool is_free(const struct inbound *in, const struct domain *domain, struc
 	return door_recall(relay->door_memory, hash_of(domain, local), relay->now.now_us) == DOOR_KNOWN;
 }
 
+static struct door_visit *find_ahead(const struct inbound *in, const struct domain *domain,
+				     uint64_t recipient)
+{
+	list_each(node, &in->visits_ahead) {
+		struct door_visit *v = container_of(node, struct door_visit, in_ahead);
+		if (v->domain == domain && v->recipient == recipient)
+			return v;
+	}
+	return NULL;
+}
+
+/* The RCPT of one that was looked at ahead has come. False: it was not, or what was found is not to be used.
+ * Else its answer, or the visit goes on as this RCPT's. */
+static bool take_ahead(struct inbound *in, const struct domain *domain, struct slice local,
+		       struct reply *ret_reply, bool *ret_said)
+{
+	struct door_visit *v = find_ahead(in, domain, hash_of(domain, local));
+
+	if (v == NULL)
+		return false;
+	bool old = v->member.entry.edits != known_edits(domain); /* somebody may have vouched for it */
+	*ret_said = v->state == VISIT_SAID;
+	if (*ret_said) {
+		*ret_reply = v->said;
+		part(v);
+		return !old || reply_positive(ret_reply);
+	}
+	no_more_ahead(v);
+	in->visit = v;
+	return true;
+}
+
 bool door_ask(struct inbound *in, struct domain *domain, const struct smtp_server_recipient *recipient,
 	      struct reply *ret_reply)
 {
 	struct slice path = recipient->forward_path;
 	struct slice local = slice_upto(path, slice_find_last(path, '@'));
+	bool said;
 
 	if (is_free(in, domain, local)) {
 		reply_set(ret_reply, 250, "2.1.5", "ok");
 		return true;
 	}
-	struct door_visit *v = visit_new(in, domain, local);
+	if (take_ahead(in, domain, local, ret_reply, &said))
+		return said;
+	struct door_visit *v = new_visit(in, domain, local);
 	if (v == NULL) {
 		reply_set(ret_reply, 451, "4.3.0", "short of memory, try again later");
 		return true;
 	}
+	in->visit = v;
 	read_ledger(v);
 	return false;
 }
 
+static void begin_ahead(struct inbound *in, const struct mailbox *mailbox)
+{
+	struct domain *domain = inbound_domain(in->relay, mailbox->domain);
+	struct slice local = mailbox->local_part;
+
+	if (domain == NULL || !domain_takes_mail(domain) || local.size > CALLOUT_LOCAL_MAX ||
+	    is_free(in, domain, local))
+		return;
+	uint64_t recipient = hash_of(domain, local);
+	if ((in->visit->domain == domain && in->visit->recipient == recipient) ||
+	    find_ahead(in, domain, recipient) != NULL)
+		return;
+	struct door_visit *v = new_visit(in, domain, local);
+	if (v == NULL)
+		return;
+	list_add_last(&in->visits_ahead, &v->in_ahead);
+	in->relay->door_ahead++;
+	read_ledger(v);
+}
+
+void door_look_ahead(struct inbound *in, struct slice input)
+{
+	struct mailbox mailbox;
+
+	for (int i = 0; i < DOOR_AHEAD && in->relay->door_ahead < DOOR_AHEAD_MAX; i++) {
+		if (!smtp_server_peek_rcpt(&input, &mailbox))
+			return;
+		begin_ahead(in, &mailbox);
+	}
+}
+
 void door_reset(struct inbound *in)
 {
+	struct list *node;
+
 	if (in->visit != NULL)
 		part(in->visit);
+	while ((node = list_first(&in->visits_ahead)) != NULL)
+		part(container_of(node, struct door_visit, in_ahead));
 	in->door_until_us = 0;
+}
+
+static void hurry(struct door_visit *v)
+{
+	callout_leave(&v->member);
+	v->question.callout = DOOR_FAILED;
+	due(v);
 }
 
 void door_hurry(struct inbound *in)
 {
-	struct door_visit *v = in->visit;
-
-	if (v == NULL)
-		return;
-	callout_leave(&v->member);
-	v->question.callout = DOOR_FAILED;
-	due(v);
+	if (in->visit != NULL)
+		hurry(in->visit);
+	list_each(node, &in->visits_ahead) {
+		struct door_visit *v = container_of(node, struct door_visit, in_ahead);
+		if (v->state != VISIT_SAID)
+			hurry(v);
+	}
 }
 
 /* --- checks --- */

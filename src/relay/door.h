@@ -3,7 +3,9 @@
  *
  * A recipient that is in memory (door_memory.h) is answered at once. For another one its session waits: for
  * the ledger, and while the server is up and nothing is known, for the server; in all DOOR_WAIT_MS for a
- * transaction. Sessions that wait for the same server are asked for together (callout.h).
+ * transaction. Sessions that wait for the same server are asked for together (callout.h), and so are the
+ * recipients that a pipelining client has sent behind the one that waits: their visits begin ahead of their
+ * RCPT, and their answers stand ready when it comes.
  */
 #ifndef RELAY_DOOR_H
 #define RELAY_DOOR_H
@@ -11,13 +13,19 @@
 #include "proto/smtp_server.h"
 #include "relay/domains.h"
 
-enum { DOOR_WAIT_MS = 8000 };
+enum {
+	DOOR_WAIT_MS = 8000,
+	DOOR_AHEAD = 19,       /* of one transaction: with the one that waits they are one question */
+	DOOR_AHEAD_MAX = 2000, /* of all sessions: some megabytes; beyond, one after the other */
+};
 
 struct inbound;
 
 /* The reply to RCPT for a served domain that has room. False: inbound_recipient_decided follows. */
 nodiscard bool door_ask(struct inbound *in, struct domain *domain,
 			const struct smtp_server_recipient *recipient, struct reply *ret_reply);
+/* While one waits: the input that follows. */
+void door_look_ahead(struct inbound *in, struct slice input);
 /* A new transaction begins, or the session ends: what was begun for the last one is forgotten. */
 void door_reset(struct inbound *in);
 /* Nobody is to be kept waiting any more: the relay ends. */

@@ -119,6 +119,7 @@ void inbound_new(struct relay *relay, struct net_conn *conn)
 	in->client = client;
 	(void)net_address_host(&peer, in->client_address);
 	buffer_init(&in->input, INPUT_MAX_BYTES);
+	list_init(&in->visits_ahead);
 	in->timer.fire = timer_fired;
 	list_add_last(&relay->inbounds, &in->in_relay);
 	relay->inbound_count++;
@@ -381,6 +382,8 @@ static bool finish_turn(struct inbound *in)
 	struct net *net = in->relay->ports.net;
 	bool unread = in->conn != NULL && net->ops->unsent(in->conn) > UNSENT_MAX_BYTES;
 	bool busy = in->commit != NULL || in->spf.awaited || in->waits.state != IN_SESSION_NONE;
+	if (in->visit != NULL)
+		door_look_ahead(in, buffer_slice(&in->input));
 	pause_reading(in, unread || in->no_credit || buffer_size(&in->input) > 0 || busy);
 	timer_set(&in->relay->timers, &in->timer, deadline_us(in));
 	return false;

@@ -46,6 +46,7 @@ struct inbound {
 	} spf;			  /* of the transaction's reverse-path */
 	struct in_session waits;  /* for what the server says of a message that is stored */
 	struct door_visit *visit; /* the recipient whose reply is waited for, see door.h; NULL: none */
+	struct list visits_ahead; /* struct door_visit: those that a pipelining client will ask for next */
 	int64_t door_until_us;	  /* no recipient of this transaction waits longer; 0: none has waited */
 	bool closing;		  /* everything was said; net closes after the flush */
 	struct timer timer;

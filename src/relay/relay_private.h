@@ -79,6 +79,7 @@ struct relay {
 
 	struct room room;
 	struct door_memory *door_memory;
+	uint32_t door_ahead;	  /* visits ahead of their RCPT */
 	struct list door_orphans; /* struct door_visit whose sessions ended while they read the ledger */
 
 	uint32_t outbound_count;

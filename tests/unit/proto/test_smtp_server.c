@@ -640,6 +640,40 @@ static void shut_down_between_chunks(void **state)
 	play_expect_start(p, "250 2.0.0 kept\r\n421 4.3.2 ");
 }
 
+/* What stands at the front, and what is left: "" for nothing taken. */
+static const struct {
+	const char *input, *path, *left;
+} ahead[] = {
+    {"RCPT TO:<a@b.example>\r\n", "a@b.example", ""},
+    {"rcpt to: <a@b.example> NOTIFY=NEVER\r\nRCPT", "a@b.example", "RCPT"},
+    {"RCPT TO:<@x.example:a@b.example>\r\nDATA\r\n", "a@b.example", "DATA\r\n"},
+    {"RCPT TO:<postmaster>\r\n", "postmaster", ""},
+    {"RCPT TO:<a@b.example>\r", "", NULL},
+    {"RCPT TO:<a@b.example>\n", "", NULL},
+    {"RCPT TO:<a@b.example>\rRCPT TO:<b@b.example>\r\n", "", NULL},
+    {"RCPT TO:<a@b.example>", "", NULL},
+    {"RCPT TO:a@b.example\r\n", "", NULL},
+    {"RCPT TO:<>\r\n", "", NULL},
+    {"RCPT TO:<\xC3\xBC@b.example>\r\n", "", NULL},
+    {"RCPT FROM:<a@b.example>\r\n", "", NULL},
+    {"DATA\r\nRCPT TO:<a@b.example>\r\n", "", NULL},
+    {"", "", NULL},
+};
+
+static void recipients_ahead(void **state)
+{
+	for (size_t i = 0; i < sizeof(ahead) / sizeof(ahead[0]); i++) {
+		struct slice input = slice_of(ahead[i].input);
+		struct mailbox mailbox;
+		bool taken = smtp_server_peek_rcpt(&input, &mailbox);
+		const char *left = ahead[i].left != NULL ? ahead[i].left : ahead[i].input;
+
+		if (taken != (ahead[i].left != NULL) || !slice_equal(input, slice_of(left)) ||
+		    (taken && !slice_equal(mailbox.whole, slice_of(ahead[i].path))))
+			fail_msg("line %zu: %s", i, ahead[i].input);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -648,6 +682,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_message, begin, end),
 	    cmocka_unit_test_setup_teardown(pipelined_replies_in_order, begin, end),
 	    cmocka_unit_test(replies),
+	    cmocka_unit_test(recipients_ahead),
 	    cmocka_unit_test(what_is_not_offered_is_refused),
 	    cmocka_unit_test_setup_teardown(greeting_comes_first, begin, end),
 	    cmocka_unit_test_setup_teardown(a_bad_line_is_answered_once_and_skipped, begin, end),

@@ -11,9 +11,9 @@
 
 static struct {
 	bool refuses_all;
-	bool silent; /* to questions */
-	int rcpts;
-	uint64_t size; /* that it takes at most; 0: it says nothing about that */
+	bool silent;	  /* to questions */
+	int mails, rcpts; /* MAIL and RCPT commands */
+	uint64_t size;	  /* that it takes at most; 0: it says nothing about that */
 } mood;
 
 /* It has the mailboxes that begin with "user". */
@@ -26,6 +26,7 @@ static const char *reply(struct servers *s, size_t i, const char *line)
 			       (unsigned long long)mood.size);
 		return greeting;
 	}
+	mood.mails += strncmp(line, "MAIL", 4) == 0;
 	if (strncmp(line, "RCPT", 4) != 0)
 		return NULL;
 	mood.rcpts++;
@@ -179,6 +180,107 @@ static void sessions_that_wait_are_one_question(void **state)
 	scene_free(&scene);
 }
 
+/* Begins a transaction, then says the rest at once. */
+static void say_at_once(struct scene *scene, const char *text)
+{
+	scene->sender = play_sender(scene->play);
+	play_say(scene->play, scene->sender, "EHLO sender.example\r\nMAIL FROM:<s@s.example>\r\n");
+	(void)play_read(scene->sender);
+	play_say(scene->play, scene->sender, text);
+}
+
+/* How often the server is waited for until the sender gets a reply to all he said. */
+static int round_trips(struct scene *scene, int replies)
+{
+	char said[4096] = "";
+	size_t size = 0;
+
+	for (int n = 0; n < 50; n++) {
+		size += (size_t)snprintf(said + size, sizeof(said) - size, "%s", play_read(scene->sender));
+		if (stage_times(said, "\r\n") == replies)
+			return n;
+		servers_answer(scene->servers);
+		play_run(scene->play);
+	}
+	fail_msg("no reply: %s", said);
+	return -1;
+}
+
+/* What a callout costs the first mail of somebody unseen, and later ones. */
+static void a_callout_is_one_round_trip(void **state)
+{
+	struct scene scene = scene_new();
+
+	warm_up(&scene);
+	assert_int_equal(mail(&scene, "user20"), 250); /* and whether it takes everybody */
+	say_at_once(&scene, "RCPT TO:<user21@one.example>\r\n");
+	assert_int_equal(round_trips(&scene, 1), 1);
+	hang_up(&scene);
+	say_at_once(&scene, "RCPT TO:<user21@one.example>\r\n");
+	assert_int_equal(round_trips(&scene, 1), 0);
+	hang_up(&scene);
+	say_at_once(&scene, "RCPT TO:<user1@one.example>\r\n");
+	assert_int_equal(round_trips(&scene, 1), 0);
+	hang_up(&scene);
+	scene_free(&scene);
+}
+
+static void pipelined_recipients_are_one_question(void **state)
+{
+	struct scene scene = scene_new();
+	char text[2048];
+	size_t size = 0;
+
+	warm_up(&scene);
+	assert_int_equal(mail(&scene, "user20"), 250);
+	for (int i = 0; i < 20; i++)
+		size += (size_t)snprintf(text + size, sizeof(text) - size,
+					 "RCPT TO:<user4%02d@one.example>\r\n", i);
+	mood.mails = mood.rcpts = 0;
+	say_at_once(&scene, text);
+	assert_int_equal(round_trips(&scene, 20), 1);
+	assert_int_equal(mood.mails, 1);
+	assert_int_equal(mood.rcpts, 20);
+	hang_up(&scene);
+	/* One more than a question takes. */
+	(void)snprintf(text + size, sizeof(text) - size, "RCPT TO:<user420@one.example>\r\n");
+	for (char *at = text; (at = strstr(at, "user4")) != NULL; at++)
+		at[4] = '5';
+	mood.mails = 0;
+	say_at_once(&scene, text);
+	assert_int_equal(round_trips(&scene, 21), 2);
+	assert_int_equal(mood.mails, 2);
+	hang_up(&scene);
+	scene_free(&scene);
+}
+
+/* Each gets its own answer, in order; what is asked twice in one breath is asked for once. */
+static void pipelined_recipients_get_their_own_answers(void **state)
+{
+	struct scene scene = scene_new();
+
+	warm_up(&scene);
+	assert_int_equal(mail(&scene, "user20"), 250);
+	mood.rcpts = 0;
+	say_at_once(&scene,
+		    "RCPT TO:<user61@one.example>\r\nrcpt to:<nobody@ONE.example>\r\n"
+		    "RCPT TO:<user1@one.example>\r\nRCPT TO:<x@two.example>\r\n"
+		    "RCPT TO:<USER61@one.example> NOTIFY=NEVER\r\nRCPT TO:<user62@one.example>\r\nNOOP\r\n"
+		    "RCPT TO:<user63@one.example>\r\n");
+	servers_work(scene.servers, 2000, 10);
+	const char *said = play_read(scene.sender), *at = said;
+	static const char *const codes[] = {"250", "550 5.1.1", "250", "550 5.7.1",
+					    "555", "250",	"250", "250"};
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		if (strncmp(at, codes[i], strlen(codes[i])) != 0)
+			fail_msg("reply %zu of %s", i, said);
+		at = strstr(at, "\r\n") + 2;
+	}
+	assert_string_equal(at, "");
+	hang_up(&scene);
+	scene_free(&scene);
+}
+
 /* Nobody who exists is refused when the directory breaks. */
 static void a_broken_directory_refuses_nobody(void **state)
 {
@@ -239,27 +341,33 @@ static void while_the_server_is_down_mail_is_held(void **state)
 /* The sender, the domain, or all of it goes while the server is being asked, or the ledger. */
 static void whatever_ends_while_a_question_is_open(void **state)
 {
-	for (int what = 0; what < 4; what++) {
+	for (int what = 0; what < 8; what++) {
+		int how = what % 4; /* the rest once more, with others behind it */
 		struct scene scene = scene_new();
 		struct play_answer answer = {.came = false};
 		warm_up(&scene);
-		if (what == 3)
+		if (how == 3)
 			ram_store_hold(scene.play->store, true);
-		assert_string_equal(rcpt(&scene, "user77", 0), "");
-		if (what == 0 || what == 3)
+		assert_string_equal(
+		    rcpt(&scene,
+			 what < 4 ? "user77"
+				  : "user77@one.example>\r\nRCPT TO:<user78@one.example>\r\nRCPT TO:<nobody",
+			 0),
+		    "");
+		if (how == 0 || how == 3)
 			hang_up(&scene);
-		if (what == 1) {
+		if (how == 1) {
 			admin_domain_remove(scene.play->relay, SLICE("one.example"), play_answered, &answer);
 			play_run(scene.play);
 			assert_int_equal(answer.result.error, 0);
 			play_pass(scene.play, 10);
 			assert_memory_equal(play_read(scene.sender), "451 ", 4);
 		}
-		if (what == 2) {
+		if (how == 2) {
 			relay_shut_down(scene.play->relay);
 			play_run(scene.play);
 		}
-		if (what == 3)
+		if (how == 3)
 			ram_store_release(scene.play->store, SIZE_MAX);
 		scene_free(&scene);
 	}
@@ -350,6 +458,9 @@ int main(void)
 	    cmocka_unit_test(a_known_user_costs_nothing),
 	    cmocka_unit_test(an_unseen_user_is_one_question),
 	    cmocka_unit_test(sessions_that_wait_are_one_question),
+	    cmocka_unit_test(a_callout_is_one_round_trip),
+	    cmocka_unit_test(pipelined_recipients_are_one_question),
+	    cmocka_unit_test(pipelined_recipients_get_their_own_answers),
 	    cmocka_unit_test(a_broken_directory_refuses_nobody),
 	    cmocka_unit_test(in_grace_nobody_is_refused),
 	    cmocka_unit_test(while_the_server_is_down_mail_is_held),

@@ -16,6 +16,8 @@ struct quota {
 
 bool quota_has(const struct quota *quota, double size, double per_hour, int64_t now_us);
 /* Takes one; also from an empty bucket, which is then as empty as before. */
+/* So many of it. */
+double quota_left(const struct quota *quota, double size, double per_hour, int64_t now_us);
 void quota_take(struct quota *quota, double size, double per_hour, int64_t now_us);
 
 #endif

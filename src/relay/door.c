@@ -1,9 +1,11 @@
 #include "relay/door.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "lane/tuning.h"
 #include "proto/address.h"
 #include "relay/callout.h"
 #include "relay/door_memory.h"
@@ -437,6 +439,23 @@ bool door_ask(struct inbound *in, struct domain *domain, const struct smtp_serve
 	return false;
 }
 
+/* Those asked for ahead may all be refused: not more of them than the budgets of refusals have left. */
+static double may_look_ahead(const struct inbound *in)
+{
+	struct relay *relay = in->relay;
+	const struct feed *feed = in->visit->domain != NULL ? in->visit->domain->feed : NULL;
+	int64_t now_us = relay->now.now_us;
+	double left = quota_left(door_client(relay->door_memory, &in->peer, relay->ports.seed, now_us),
+				 DOOR_CLIENT_REFUSALS, DOOR_CLIENT_REFUSALS_HOUR, now_us);
+
+	if (feed != NULL)
+		left = fmin(left,
+			    quota_left(&feed->refusals, DOOR_LANE_REFUSALS, DOOR_LANE_REFUSALS_HOUR, now_us));
+	list_each(node, &in->visits_ahead)
+		left -= container_of(node, struct door_visit, in_ahead)->state != VISIT_SAID;
+	return left - 1; /* the one that waits */
+}
+
 static void begin_ahead(struct inbound *in, const struct mailbox *mailbox)
 {
 	struct domain *domain = inbound_domain(in->relay, mailbox->domain);
@@ -462,7 +481,7 @@ void door_look_ahead(struct inbound *in, struct slice input)
 	struct mailbox mailbox;
 
 	for (int i = 0; i < DOOR_AHEAD && in->relay->door_ahead < DOOR_AHEAD_MAX; i++) {
-		if (!smtp_server_peek_rcpt(&input, &mailbox))
+		if (!smtp_server_peek_rcpt(&input, &mailbox) || may_look_ahead(in) < 1)
 			return;
 		begin_ahead(in, &mailbox);
 	}

@@ -11,8 +11,8 @@
 #include "relay/trust.h"
 
 enum {
-	LIST_PAGE = 100, /* pairs of one scan */
-	AT_ONCE = 64,	 /* operations of one change: the store writes those of a moment together */
+	LIST_PAGE = STORE_WALK_MAX, /* pairs of one scan */
+	AT_ONCE = 64, /* operations of one change: the store writes those of a moment together */
 	PATH_MAX_BYTES = ADDRESS_LOCAL_PART_MAX + RELAY_DOMAIN_NAME_MAX + 2,
 };
 

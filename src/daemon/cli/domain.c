@@ -216,7 +216,7 @@ static void print_known(const json_t *domain)
 {
 	char count[FORMAT_SIZE], text[FORMAT_SIZE + 64];
 
-	(void)snprintf(text, sizeof(text), "%s recipients that its server accepted lately",
+	(void)snprintf(text, sizeof(text), "%s recipients, accepted by its server lately or listed",
 		       format_count((uint64_t)number_of(domain, "known_recipients"), count));
 	print_line("known", text);
 	if (json_is_true(json_object_get(domain, "catch_all")))

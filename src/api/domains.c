@@ -96,7 +96,7 @@ static bool take_hosts(struct request *request, json_t *list, struct slice hosts
 void handle_domain_add(struct request *request)
 {
 	struct slice hosts[RELAY_HOSTS_MAX];
-	size_t count;
+	size_t count = 0;
 	json_t *body;
 
 	if (!parse_body(request, &body))

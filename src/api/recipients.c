@@ -102,7 +102,7 @@ static bool take_names(struct request *request, const json_t *list, struct slice
 static void vouch(struct request *request, enum admin_vouch what)
 {
 	struct slice names[ADMIN_RECIPIENTS_MAX];
-	size_t count;
+	size_t count = 0;
 	json_t *body;
 
 	if (!parse_body(request, &body))

@@ -473,7 +473,8 @@ static void test_domains_text(void **state)
 	expect(http, line, CLI_OK, "d0-0.example     open         3  2.9 KiB  mx  mail.example.com:25\n", "");
 	(void)snprintf(line, sizeof(line), "domain show d0-1.example --data %s", http->folder);
 	expect(http, line, CLI_OK, "state        refusing\n", "");
-	expect(http, line, CLI_OK, "known        12 recipients, accepted by its server lately or listed\n", "");
+	expect(http, line, CLI_OK, "known        12 recipients, accepted by its server lately or listed\n",
+	       "");
 	expect(http, line, CLI_OK, "its server takes everybody", "");
 	expect(http, line, CLI_OK, "held         3 messages, 2.9 KiB, oldest 1 h 00 min\n", "");
 	expect(http, line, CLI_OK, "kept for     15 days\n", "");

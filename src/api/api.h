@@ -9,6 +9,7 @@
  * Routes (errors are {"error":{"code","message"}}):
  *   GET    /v1/status[?domain=NAME]
  *   GET    /v1/domains                       GET /v1/domains/NAME
+ *   POST   /v1/domains                       {"domains":[{"name":...,"to":[...]},...]}
  *   PUT    /v1/domains/NAME                  {"to":["host:port",...]}; without "to": the domain's MX beyond
  * us PATCH  /v1/domains/NAME                  {"to":[...] or "mx", "hold":days} DELETE /v1/domains/NAME 409
  * while mail is held POST   /v1/domains/NAME/hold             {"until":"2026-12-01T10:00:00Z"} or nothing
@@ -38,7 +39,8 @@ enum {
 	API_CONNECTIONS_MAX = 64,   /* at one time, each listener */
 	API_CONNECTION_IDLE_S = 30, /* a client that neither sends nor reads */
 	API_ANSWER_TIMEOUT_MS =
-	    60000, /* for the relay's answer, then 503; what was asked for may still happen */
+	    60000,	       /* for the relay's answer, then 503; what was asked for may still happen */
+	API_DOMAINS_MAX = 250, /* added by one request */
 	API_LIST_DEFAULT = 100,
 	API_LIST_MAX = 1000,		   /* messages of one answer of queue and trace; the rest by after= */
 	API_LIST_BYTES = 4 * 1024 * 1024,  /* a list ends early after so many */

@@ -73,9 +73,7 @@ static void add_done(void *owner, const struct admin_result *result)
 
 static const char to_wanted[] = "\"to\" must be a list of \"host\", \"host:port\" or \"[v6 address]:port\"";
 
-/* True with *ret_count hosts; the slices point into the list. */
-static bool take_hosts(struct request *request, json_t *list, struct slice hosts[RELAY_HOSTS_MAX],
-		       size_t *ret_count)
+bool take_hosts(struct request *request, json_t *list, struct slice hosts[RELAY_HOSTS_MAX], size_t *ret_count)
 {
 	size_t count = json_array_size(list);
 

@@ -10,6 +10,8 @@ request_handler handle_status, handle_domains, handle_domain_show;
 /* domains.c */
 request_handler handle_domain_add, handle_domain_set, handle_domain_remove;
 request_handler handle_hold, handle_resume, handle_probe, handle_trust;
+/* domains_bulk.c */
+request_handler handle_domains_add;
 /* recipients.c */
 request_handler handle_recipients, handle_pin, handle_unpin, handle_import;
 /* messages.c */
@@ -37,6 +39,9 @@ bool bad_body(struct request *request, const char *what); /* always false */
 bool parse_body(struct request *request, json_t **ret_object);
 /* known: names between blanks, " to hold ". */
 bool only_members(struct request *request, json_t *object, const char *known);
+/* The hosts of "to" (NULL: none). The slices point into the list. False: it was answered with 400. */
+bool take_hosts(struct request *request, json_t *list, struct slice hosts[RELAY_HOSTS_MAX],
+		size_t *ret_count);
 
 /* messages.c: parses the subject as a message id. False: it was answered with 400. */
 bool subject_id(struct request *request, uint64_t *ret_id);

@@ -8,6 +8,7 @@
 static const struct route routes[] = {
     {"GET", "/v1/status", handle_status, {"domain", "order", "limit", "after"}},
     {"GET", "/v1/domains", handle_domains, {"limit", "after"}},
+    {"POST", "/v1/domains", handle_domains_add},
     {"GET", "/v1/domains/*", handle_domain_show},
     {"PUT", "/v1/domains/*", handle_domain_add},
     {"PATCH", "/v1/domains/*", handle_domain_set},

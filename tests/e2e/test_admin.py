@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Administration of a running relay through the command line, with --json; and what of it survives a restart."""
+import os
 import re
 
 from harness import Case, free_port, main, send_smtplib, wait_until
@@ -96,6 +97,30 @@ class Admin(Case):
         relay.cli('domain', 'add', 'example.com', '--to', '127.0.0.1:%d' % destination.port)
         send_smtplib(relay, MAIL)
         wait_until(destination.count, 20, 'it arrives')
+
+    def test_many_domains_from_a_file(self):
+        relay = self.relay().start()
+        path = os.path.join(relay.data, 'list')
+        with open(path, 'w') as file:
+            file.write('# customers\n')
+            for i in range(600):
+                file.write('c%d.example, 127.0.0.1:2525  mx%d.example\n' % (i, i))
+        done = relay.cli('domain', 'import', path)
+        self.assertEqual((done.returncode, done.stdout), (0, '600 domains added, 0 were served already (left as they are), 0 failed\n'))
+        with open(path, 'a') as file:
+            file.write('new.example 127.0.0.1\nwr_ng..example 127.0.0.1\nold.example a:b:c\n')
+        done = relay.cli('domain', 'import', path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('1 domains added, 600 were served already', done.stdout)
+        self.assertIn('wr_ng..example: "wr_ng..example" is not a domain name', done.stderr)
+        self.assertIn('old.example: "a:b:c" is not a host', done.stderr)
+        with open(path, 'a') as file:
+            file.write('never.example 127.0.0.1\nx.example ' + 17 * 'h ' + '\n')
+        self.fails(relay, ['domain', 'import', path], 'line 606: names more than 16 hosts')
+        relay.stop()
+        relay.start()
+        names = [d['name'] for d in relay.ask('domain', 'ls')['domains']]
+        self.assertEqual(sorted(names), sorted(['c%d.example' % i for i in range(600)] + ['new.example']))
 
     def test_domain_with_mail_is_kept(self):
         relay, _ = self.dead()

@@ -14,6 +14,8 @@
 static const struct command commands[] = {
     {"domain add", "NAME [--to HOST[:PORT]]...",
      "serve a domain; without --to its mail goes where its MX points now", OPTION_TO, 1, 1, run_domain_add},
+    {"domain import", "FILE", "serve many domains: a line each, NAME [HOST[:PORT]...]; - is standard input",
+     0, 1, 1, run_domain_import},
     {"domain ls", "", "list the domains served", 0, 0, 0, run_domain_ls},
     {"domain show", "NAME", "everything about one domain", 0, 1, 1, run_domain_show},
     {"domain set", "NAME KEY=VALUE...", "change to=HOST[:PORT],... (or to=mx) or hold=DAYS", 0, 2, 3,
@@ -68,6 +70,7 @@ const char *cli_usage(void)
 	return "  restante domain add NAME [--to HOST[:PORT]]...\n"
 	       "                                 serve a domain; without --to its mail goes where its MX "
 	       "points now\n"
+	       "  restante domain import FILE    many domains, a line each: NAME [HOST[:PORT]...]\n"
 	       "  restante domain ls | show NAME | set NAME KEY=VALUE... | rm NAME\n"
 	       "  restante recipient ls NAME | pin ADDRESS... | unpin ADDRESS... | import NAME FILE.csv\n"
 	       "                                 who exists in a domain, whatever its server says\n"

@@ -18,6 +18,7 @@ struct command {
 	command_run *run;
 };
 
+command_run run_domain_import;
 command_run run_domain_add, run_domain_ls, run_domain_show, run_domain_set, run_domain_rm;
 command_run run_hold, run_resume, run_probe, run_trust;
 command_run run_recipient_ls, run_recipient_pin, run_recipient_unpin, run_recipient_import;

@@ -72,6 +72,8 @@ static const struct {
      "add b\xC3\xBC"
      "cher.example",
      201},
+    {"POST", "/v1/domains", "{\"domains\":[{\"name\":\"b.example\",\"to\":[\"h:26\"]}]}",
+     "add b.example h:26", 200},
     {"PATCH", "/v1/domains/example.com", "{\"to\":\"mx\"}", "set example.com to=mx", 200},
     {"PATCH", "/v1/domains/example.com", "{\"to\":[\"a\",\"b:26\"]}", "set example.com to=a,b:26", 200},
     {"PATCH", "/v1/domains/example.com", "{\"hold\":30}", "set example.com hold=30", 200},
